@@ -1,0 +1,280 @@
+"""The only place that makes or takes over a SparkSession, and the only one that touches its JVM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segengine.config import Config
+from segengine.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["hadoop_filesystem", "needs_delta", "open_session", "settings_for", "task_counts"]
+
+log = logging.getLogger(__name__)
+
+OLDEST_JAVA = 17
+REDACTION = (
+    r"(?i)secret|passw(or)?d|pwd|token|access[._-]?key|account[._-]?key|api[._-]?key|shared[._-]?access"
+    r"|connection[._-]?string|credential|[.]sas([.]|$)|sig="
+)
+"""Spark's own pattern lets Azure account keys, SAS signatures and connection strings through."""
+
+DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+DELTA_PACKAGES = {
+    "3.5": "io.delta:delta-spark_2.12:3.3.3",
+    "4.0": "io.delta:delta-spark_4.0_2.13:4.4.0",
+    "4.1": "io.delta:delta-spark_4.1_2.13:4.4.0",
+    "4.2": "io.delta:delta-spark_4.2_2.13:4.4.0",
+}
+
+
+def settings_for(config: Config | None) -> dict[str, str]:
+    """Spark SQL settings that the results depend on; they are set for a run and restored after it."""
+    return {
+        "spark.sql.session.timeZone": config.timezone if config else "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.caseSensitive": "false",
+        "spark.sql.csv.parser.columnPruning.enabled": "false",
+        "spark.sql.files.ignoreCorruptFiles": "false",
+        "spark.sql.files.ignoreMissingFiles": "false",
+        "spark.sql.legacy.parquet.nanosAsLong": "true",
+        "spark.sql.parquet.mergeSchema": "false",
+        "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+        "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+        "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.timestampType": "TIMESTAMP_LTZ",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
+        "spark.sql.sources.partitionOverwriteMode": "static",
+        "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    }
+
+
+def needs_delta(config: Config | None) -> bool:
+    """Whether a table or the output is in Delta format."""
+    if config is None:
+        return False
+    tables = (config.tables.transactions, config.tables.customers)
+    return config.output.format == "delta" or any(t is not None and t.format == "delta" and t.path for t in tables)
+
+
+@contextmanager
+def open_session(
+    config: Config | None = None,
+    *,
+    spark: SparkSession | None = None,
+    delta: bool | None = None,
+    master: str | None = None,
+    app_name: str = "segengine",
+) -> Iterator[SparkSession]:
+    """A session with our settings: the one handed in or already active (restored after), else a new one (stopped after).
+
+    Raises InfrastructureError when Java is missing or too old, pyspark is not installed, or Spark does not start.
+    """
+    delta = needs_delta(config) if delta is None else delta
+    try:
+        from pyspark.sql import SparkSession as Sessions
+    except ImportError as error:
+        raise InfrastructureError(
+            "pyspark is not installed.", todo='pip install "segengine[spark]", or run on a cluster that brings Spark.'
+        ) from error
+    taken_over = spark or Sessions.getActiveSession()
+    session = taken_over or _new_session(master, app_name, delta)
+    if taken_over is not None and delta:
+        _require_delta(session)
+    with _settings(session, settings_for(config)):
+        try:
+            yield session
+        finally:
+            if taken_over is None:
+                session.stop()
+
+
+@contextmanager
+def _settings(spark: SparkSession, wanted: Mapping[str, str]) -> Iterator[None]:
+    before = {key: spark.conf.get(key, None) for key in wanted}
+    for key, value in wanted.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, old in before.items():
+            _restore(spark, key, old)
+
+
+def _restore(spark: SparkSession, key: str, old: str | None) -> None:
+    try:
+        if old is None:
+            spark.conf.unset(key)
+        else:
+            spark.conf.set(key, old)
+    except Exception as error:  # the session may be gone already; the error that ended it matters, not this one
+        log.debug("setting %s not restored: %s", key, type(error).__name__)
+
+
+def _new_session(master: str | None, app_name: str, delta: bool) -> SparkSession:
+    from pyspark.sql import SparkSession as Sessions
+
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    builder: Any = Sessions.builder.appName(app_name)
+    options = _common_options()
+    if not submitted:
+        master = master or os.environ.get("SEGENGINE_MASTER") or "local[*]"
+        builder = builder.master(master)
+        _provide_java()
+        if master.startswith("local"):
+            options |= _local_options()
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    if delta:
+        options |= _delta_options(submitted)
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    try:
+        session: SparkSession = builder.getOrCreate()
+    except Exception as error:  # py4j raises a plain RuntimeError or its own types, depending on when Java fails
+        raise InfrastructureError(
+            "Spark did not start.",
+            found=str(error).splitlines()[0][:300] if str(error) else type(error).__name__,
+            todo="Run again with --verbose to see Spark's own messages; check `java -version` (17 or newer) and free memory.",
+        ) from error
+    if delta:
+        _require_delta(session)
+    return session
+
+
+def _common_options() -> dict[str, str]:
+    return {
+        "spark.redaction.regex": REDACTION,
+        "spark.sql.redaction.options.regex": REDACTION + "|url",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.debug.maxToStringFields": "200",
+    }
+
+
+def _local_options() -> dict[str, str]:
+    cores = os.cpu_count() or 2
+    quiet = Path(__file__).with_name("log4j2.properties")
+    # The C1-only JIT tiers are left alone: long jobs need C2. Class data sharing shortens the start.
+    java_options = ["-Xshare:auto", "-XX:+UseParallelGC"]
+    if not os.environ.get("SEGENGINE_SPARK_LOGS"):
+        java_options.append(f"-Dlog4j2.configurationFile={quiet.as_uri()}")
+    return {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.driver.memory": os.environ.get("SEGENGINE_DRIVER_MEMORY") or f"{_driver_memory_mb()}m",
+        "spark.driver.maxResultSize": "0",
+        "spark.driver.extraJavaOptions": " ".join(java_options),
+        "spark.sql.shuffle.partitions": str(max(4, 2 * cores)),
+        "spark.default.parallelism": str(cores),
+    }
+
+
+def _driver_memory_mb() -> int:
+    """A third of the machine's memory, from 1 to 8 GiB: local mode keeps driver and executors in one JVM."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    except (ValueError, OSError):
+        total = 6 * 1024
+    return max(1024, min(8192, total // 3))
+
+
+def _provide_java() -> None:
+    """Point JAVA_HOME at a Java that Spark can use: the machine's own, else the one that set-up placed beside Python."""
+    found = os.environ.get("JAVA_HOME")
+    candidates = [Path(found) / "bin" / "java"] if found else []
+    on_path = shutil.which("java")
+    if on_path:
+        candidates.append(Path(on_path))
+    ours = Path(sys.prefix) / "share" / "segengine" / "java"
+    candidates.append(ours / "bin" / "java")
+    seen = []
+    for java in candidates:
+        version = _java_version(java)
+        if version is not None and version >= OLDEST_JAVA:
+            os.environ["JAVA_HOME"] = str(java.resolve().parent.parent) if java.parent.parent != ours else str(ours)
+            return
+        if version is not None:
+            seen.append(f"Java {version} at {java}")
+    raise InfrastructureError(
+        f"Spark needs Java {OLDEST_JAVA} or newer.",
+        found="; ".join(seen) or "no Java at all",
+        todo='Run `make setup` (it provides one), install Java 17 or 21, or pip install "segengine[java]" and run `make setup`.',
+    )
+
+
+def _java_version(java: Path) -> int | None:
+    if not java.is_file():
+        return None
+    try:
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=False)
+    except OSError:
+        return None
+    match = re.search(r'version "(\d+)(?:\.(\d+))?', answer.stderr + answer.stdout)
+    if match is None:
+        return None
+    return int(match[2] or 0) if match[1] == "1" else int(match[1])
+
+
+def _delta_options(submitted: bool) -> dict[str, str]:
+    options = {"spark.sql.extensions": DELTA_EXTENSION, "spark.sql.catalog.spark_catalog": DELTA_CATALOG}
+    if submitted:
+        return options
+    jars = sorted((Path(sys.prefix) / "share" / "segengine" / "jars").glob("*.jar"))
+    if jars:
+        return options | {"spark.jars": ",".join(str(jar) for jar in jars)}
+    return options | {"spark.jars.packages": _delta_package()}
+
+
+def _delta_package() -> str:
+    import pyspark
+
+    line = ".".join(pyspark.__version__.split(".")[:2])
+    return DELTA_PACKAGES.get(line, DELTA_PACKAGES["4.2"])
+
+
+def _require_delta(spark: SparkSession) -> None:
+    if DELTA_EXTENSION not in (spark.conf.get("spark.sql.extensions", "") or ""):
+        raise InfrastructureError(
+            "The configuration asks for Delta, and this Spark session was started without it.",
+            todo=f"Start it with --packages {_delta_package()} --conf spark.sql.extensions={DELTA_EXTENSION} "
+            f"--conf spark.sql.catalog.spark_catalog={DELTA_CATALOG}",
+        )
+
+
+def hadoop_filesystem(spark: SparkSession, uri: str) -> tuple[Any, Any]:
+    """The Hadoop FileSystem that serves `uri`, and the JVM gateway to build paths with. Classic sessions only."""
+    jvm: Any = getattr(spark, "_jvm", None)
+    context: Any = getattr(spark, "_jsc", None)
+    if jvm is None or context is None:
+        raise InfrastructureError(
+            "Small files on this store need a classic Spark session.",
+            where=uri,
+            todo="Use a local or file:// output with Spark Connect, or run the job with spark-submit.",
+        )
+    return jvm.org.apache.hadoop.fs.Path(uri).getFileSystem(context.hadoopConfiguration()), jvm
+
+
+def task_counts(spark: SparkSession) -> tuple[int, int]:
+    """Finished and known tasks of the stages that run right now; (0, 0) when that is not known. For progress bars."""
+    context: Any = getattr(spark, "_sc", None)
+    if context is None:
+        return 0, 0
+    tracker = context.statusTracker()
+    stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+    known = [stage for stage in stages if stage is not None]
+    return sum(s.numCompletedTasks for s in known), sum(s.numTasks for s in known)

@@ -1,0 +1,31 @@
+"""One Spark session for all tests that need one, made on first use, and the time zone of the machine put back after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A local session with Delta and our settings, times in UTC."""
+    import os
+
+    os.environ.setdefault("SEGENGINE_MASTER", "local[2]")
+    from segengine.session import open_session
+
+    with open_session(delta=True) as session:
+        session.conf.set("spark.sql.shuffle.partitions", "4")
+        yield session
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The folder of the checkout."""
+    return Path(__file__).resolve().parents[1]
