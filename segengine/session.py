@@ -19,7 +19,7 @@ from segengine.errors import InfrastructureError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["hadoop_filesystem", "needs_delta", "open_session", "settings_for", "task_counts"]
+__all__ = ["active_session", "hadoop_filesystem", "needs_delta", "open_session", "settings_for", "task_counts"]
 
 log = logging.getLogger(__name__)
 
@@ -269,12 +269,26 @@ def hadoop_filesystem(spark: SparkSession, uri: str) -> tuple[Any, Any]:
     return jvm.org.apache.hadoop.fs.Path(uri).getFileSystem(context.hadoopConfiguration()), jvm
 
 
+def active_session() -> SparkSession | None:
+    """The session that is open in this process, if any, from whichever thread this is asked."""
+    if "pyspark.sql" not in sys.modules:
+        return None
+    from pyspark.sql import SparkSession as Sessions
+
+    found: SparkSession | None = getattr(Sessions, "_instantiatedSession", None)
+    return found
+
+
 def task_counts(spark: SparkSession) -> tuple[int, int]:
     """Finished and known tasks of the stages that run right now; (0, 0) when that is not known. For progress bars."""
     context: Any = getattr(spark, "_sc", None)
     if context is None:
         return 0, 0
-    tracker = context.statusTracker()
-    stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+    try:
+        tracker = context.statusTracker()
+        stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+    except Exception as error:  # the session may be closing while a progress bar asks; py4j raises several types then
+        log.debug("no task counts: %s", type(error).__name__)
+        return 0, 0
     known = [stage for stage in stages if stage is not None]
     return sum(s.numCompletedTasks for s in known), sum(s.numTasks for s in known)

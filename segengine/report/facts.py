@@ -1,0 +1,99 @@
+"""The facts of a run as one plain object; whatever is shown to people is drawn from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["BridgeLine", "CandidateLine", "NextStep", "RowsLine", "SegmentLine", "Summary"]
+
+
+@dataclass(frozen=True)
+class RowsLine:
+    """What a rule did to the rows of a table."""
+
+    table: str
+    rule: str
+    outcome: str  # used, rejected, ignored or noted
+    rows: int
+    amount_e4: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class BridgeLine:
+    """A step of the revenue bridge; amounts are in 1/10,000 of the currency unit and add up exactly."""
+
+    name: str
+    rows: int | None
+    customers: int | None
+    amount_e4: int
+
+
+@dataclass(frozen=True)
+class SegmentLine:
+    """A segment as a line of a table; `readings` are feature -> median in its own unit."""
+
+    segment_id: str
+    name: str
+    customers: int
+    share: float
+    revenue_e4: int | None
+    revenue_share: float | None
+    readings: tuple[tuple[str, float | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class CandidateLine:
+    """A number of segments that was tried, and what became of it."""
+
+    k: int
+    macro_silhouette: float | None
+    smallest_share: float | None
+    largest_share: float | None
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """Something to open or run next."""
+
+    what: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A finished run. Times are ISO 8601 text in the configured zone."""
+
+    command: str
+    name: str
+    run_id: str
+    as_of: str
+    window_start: str | None
+    currency: str
+    minor_unit: int
+    rows_read: int
+    rows: tuple[RowsLine, ...]
+    customers: int | None = None
+    customers_assigned: int | None = None
+    lanes: tuple[tuple[str, int], ...] = ()
+    bridge: tuple[BridgeLine, ...] = ()
+    features: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    model_version: str | None = None
+    trained: bool = False
+    why_trained: str = ""
+    k: int | None = None
+    decision: str = ""
+    candidates: tuple[CandidateLine, ...] = ()
+    segments: tuple[SegmentLine, ...] = ()
+    publication_id: str | None = None
+    warnings: tuple[str, ...] = ()
+    next_steps: tuple[NextStep, ...] = ()
+    seconds: float = 0.0
+    step_seconds: tuple[tuple[str, float], ...] = field(default=())
+
+    def rows_of(self, outcome: str, table: str | None = None) -> int:
+        """Rows with an outcome (used, rejected, ignored, noted), of one table or of all."""
+        return sum(line.rows for line in self.rows if line.outcome == outcome and table in (None, line.table))

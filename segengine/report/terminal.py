@@ -1,0 +1,138 @@
+"""The closing summary of a run, for a terminal of any width; without colours it is plain text."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from segengine.report.facts import Summary
+
+__all__ = ["show"]
+
+BAR = 24
+
+
+def show(summary: Summary, console: Console) -> None:
+    """Print the summary: rows, bridge, segments, the choice of k, and what to open next."""
+    parts: list[RenderableType] = [_rows(summary)]
+    if summary.bridge:
+        parts.append(_bridge(summary))
+    if summary.segments:
+        parts.append(_segments(summary))
+    if summary.decision:
+        parts.append(_decision(summary))
+    if summary.left_out:
+        names = ", ".join(f"{name} ({reason})" for name, reason in summary.left_out)
+        parts.append(Text(f"Features left out: {names}", style="dim"))
+    parts.extend(Text(f"Note: {warning}", style="yellow") for warning in summary.warnings)
+    if summary.next_steps:
+        parts.append(_next(summary))
+    console.print(Panel(Group(*_spaced(parts)), title=_title(summary), title_align="left", border_style="cyan"))
+
+
+def money(amount_e4: int | None, minor_unit: int, currency: str) -> str:
+    """1/10,000 units as text at the minor unit, rounded half up: 123456789 -> '12,345.68 GBP'."""
+    if amount_e4 is None:
+        return ""
+    step = 10 ** (4 - minor_unit)
+    sign = "-" if amount_e4 < 0 else ""
+    minor = (abs(amount_e4) + step // 2) // step
+    whole, rest = divmod(minor, 10**minor_unit)
+    decimals = f".{rest:0{minor_unit}d}" if minor_unit else ""
+    return f"{sign}{whole:,}{decimals} {currency}"
+
+
+def _title(summary: Summary) -> str:
+    return f"segengine {summary.command}: {escape(summary.name)}, as of {summary.as_of}"
+
+
+def _spaced(parts: list[RenderableType]) -> list[RenderableType]:
+    spaced: list[RenderableType] = []
+    for part in parts:
+        if spaced:
+            spaced.append(Text())
+        spaced.append(part)
+    return spaced
+
+
+def _table(*columns: tuple[str, str], title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for name, justify in columns:
+        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=justify == "right")
+    return table
+
+
+def _rows(summary: Summary) -> Table:
+    table = _table(("", "left"), ("rows", "right"), ("amount", "right"), ("", "left"), title="Rows")
+    for line in summary.rows:
+        amount = money(line.amount_e4, summary.minor_unit, summary.currency)
+        table.add_row(f"{line.table}: {line.outcome}, {line.rule}", f"{line.rows:,}", amount, Text(line.text, style="dim"))
+    return table
+
+
+def _bridge(summary: Summary) -> Table:
+    table = _table(("", "left"), ("customers", "right"), ("amount", "right"), title="Revenue bridge, adds up exactly")
+    for number, step in enumerate(summary.bridge):
+        last = number in (0, len(summary.bridge) - 1)
+        customers = "" if step.customers is None else f"{step.customers:,}"
+        amount = money(step.amount_e4, summary.minor_unit, summary.currency)
+        table.add_row(step.name, customers, amount, style="bold" if last else "")
+    return table
+
+
+def _segments(summary: Summary) -> Table:
+    readings = [name for name, _ in summary.segments[0].readings]
+    columns = [("segment", "left"), ("customers", "right"), ("share", "right")]
+    with_revenue = any(segment.revenue_share is not None for segment in summary.segments)
+    columns += [("revenue share", "right"), ("", "left")] if with_revenue else [("", "left")]
+    columns += [(f"median {name}", "right") for name in readings]
+    table = _table(*columns, title="Segments")
+    for segment in summary.segments:
+        cells = [f"{segment.segment_id} {escape(segment.name)}", f"{segment.customers:,}", f"{segment.share:.1%}"]
+        part = segment.revenue_share if with_revenue else segment.share
+        if with_revenue:
+            cells.append("" if part is None else f"{part:.1%}")
+        bar = Text("█" * round(BAR * max(part or 0.0, 0.0)), style="cyan")
+        values = [_number(value) for _, value in segment.readings]
+        table.add_row(*cells, bar, *values)
+    for lane, customers in summary.lanes:
+        if customers:
+            table.add_row(f"lane: {lane}", f"{customers:,}", style="dim")
+    return table
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _decision(summary: Summary) -> RenderableType:
+    table = _table(
+        ("k", "right"), ("macro silhouette", "right"), ("smallest", "right"), ("largest", "right"), ("", "left"),
+        title=f"How many segments: model {summary.model_version}",
+    )  # fmt: skip
+    for line in summary.candidates:
+        table.add_row(
+            str(line.k),
+            "" if line.macro_silhouette is None else f"{line.macro_silhouette:.3f}",
+            "" if line.smallest_share is None else f"{line.smallest_share:.1%}",
+            "" if line.largest_share is None else f"{line.largest_share:.1%}",
+            line.reason,
+            style="bold green" if line.verdict == "chosen" else "",
+        )
+    return Group(table, Text(summary.decision))
+
+
+def _next(summary: Summary) -> Table:
+    table = Table(title="Open next", title_justify="left", title_style="bold", box=None, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for step in summary.next_steps:
+        table.add_row(step.what, Text(step.how, style="cyan"))
+    return table
