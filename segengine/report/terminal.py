@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
@@ -10,7 +13,7 @@ from rich.text import Text
 
 from segengine.report.facts import Summary
 
-__all__ = ["show"]
+__all__ = ["as_json", "money", "show"]
 
 BAR = 24
 
@@ -43,6 +46,11 @@ def money(amount_e4: int | None, minor_unit: int, currency: str) -> str:
     whole, rest = divmod(minor, 10**minor_unit)
     decimals = f".{rest:0{minor_unit}d}" if minor_unit else ""
     return f"{sign}{whole:,}{decimals} {currency}"
+
+
+def as_json(summary: Summary) -> str:
+    """The summary as JSON, for programs."""
+    return json.dumps(dataclasses.asdict(summary), indent=2, ensure_ascii=False)
 
 
 def _title(summary: Summary) -> str:

@@ -1,0 +1,8 @@
+"""Score with the champion and publish; train when due: spark-submit jobs/run.py CONFIG [options of `segengine run`]."""
+
+import sys
+
+from segengine.cli import main
+
+if __name__ == "__main__":
+    main(["run", *sys.argv[1:]])

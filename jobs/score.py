@@ -1,0 +1,8 @@
+"""Assign every customer with a model that exists, and publish: spark-submit jobs/score.py CONFIG [options of `segengine score`]."""
+
+import sys
+
+from segengine.cli import main
+
+if __name__ == "__main__":
+    main(["score", *sys.argv[1:]])

@@ -1,0 +1,221 @@
+"""The command line: the recipes of runs.py for a shell, with exit codes, one-message errors and a progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from segengine.errors import ConfigError, InfrastructureError, SegengineError
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+BUG = 1
+
+app = typer.Typer(
+    name="segengine",
+    help="Customer segmentation on the data lake: from raw tables to segments that BI tools read.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.", show_default=False)]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="DATE", help="Look back from this date instead of the configured one.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the closing summary as JSON.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step; show stack traces.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from segengine import __version__
+
+        print(f"segengine {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path | None, typer.Argument(help="A new folder; ./segengine-demo when absent.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Segment real grocery customers, end to end, in a new folder; prints what to open."""
+    from segengine import runs
+
+    _recipe(lambda config, **rest: runs.demo(config, **rest), folder, verbose=verbose)
+
+
+@app.command()
+def check(config: ConfigFile, as_of: AsOf = None, json: Json = False, verbose: Verbose = False, quiet: Quiet = False) -> None:
+    """Check the config, the tables and their rows; writes nothing but the quality report and the quarantine."""
+    from segengine import runs
+
+    _recipe(runs.check, config, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet)
+
+
+@app.command()
+def train(config: ConfigFile, as_of: AsOf = None, json: Json = False, verbose: Verbose = False, quiet: Quiet = False) -> None:
+    """Train a new model version; it becomes the champion when it is acceptable. Publishes nothing."""
+    from segengine import runs
+
+    _recipe(runs.train, config, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet)
+
+
+@app.command()
+def score(
+    config: ConfigFile,
+    as_of: AsOf = None,
+    model: Annotated[str | None, typer.Option("--model", help="A model version; the champion when absent.")] = None,
+    json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Assign every customer with a model that exists, and publish."""
+    from segengine import runs
+
+    _recipe(runs.score, config, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, model=model)
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    as_of: AsOf = None,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train even when the champion is still good.")] = False,
+    json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score with the champion and publish; trains first when there is none, when one is due, or with --retrain."""
+    from segengine import runs
+
+    _recipe(runs.run, config, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, retrain=retrain)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration."""
+    from segengine.config import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry of the `segengine` command and of the jobs; leaves with the exit code of errors.py."""
+    sys.exit(_exit_code(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    verbose = "--verbose" in arguments or "-v" in arguments
+    console = Console(stderr=True)
+    try:
+        answer = app(args=arguments, prog_name="segengine", standalone_mode=False)
+        return answer if isinstance(answer, int) else 0
+    except SegengineError as error:
+        _say(console, str(error), verbose)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        console.print("segengine: interrupted; nothing was published.", style="yellow")
+        return INTERRUPTED
+    except Exception as error:  # the last line of defence: whatever comes here is a bug of ours or a broken machine
+        return _unexpected(console, error, verbose)
+
+
+def _unexpected(console: Console, error: Exception, verbose: bool) -> int:
+    show = getattr(error, "show", None)
+    if callable(show) and hasattr(error, "exit_code"):  # click's own: a wrong option or a missing argument
+        show()
+        return ConfigError.exit_code
+    if isinstance(error, OSError) or _is_spark_failure(error):
+        broken = InfrastructureError(
+            f"{type(error).__name__}: {_first_line(error)}", todo="Run again; with --verbose it shows the whole trace."
+        )
+        _say(console, str(broken), verbose)
+        return broken.exit_code
+    _say(
+        console,
+        f"A bug of ours: {type(error).__name__}: {_first_line(error)}\n"
+        "To do: run again with --verbose and report the trace; the previous publication is untouched.",
+        verbose,
+    )
+    return BUG
+
+
+def _is_spark_failure(error: Exception) -> bool:
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"Py4JNetworkError", "Py4JError", "SparkConnectGrpcException"})
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:500]
+
+
+def _say(console: Console, text: str, verbose: bool) -> None:
+    """One message, in red, its control characters shown so that no value can forge a line or colour the terminal."""
+    safe = "".join(c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    console.print(Text("segengine: " + safe, style="red"), soft_wrap=True, highlight=False)
+    if verbose:
+        console.print(Text(traceback.format_exc()), soft_wrap=True, highlight=False)
+
+
+def _recipe(
+    recipe: Callable[..., Any],
+    subject: Path | None,
+    *,
+    as_json: bool = False,
+    verbose: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> None:
+    """Run a recipe with a progress bar on standard error, then print its summary on standard output."""
+    from segengine.progress import ProgressBar
+    from segengine.report.terminal import as_json as summary_as_json
+    from segengine.report.terminal import show
+
+    console = Console(stderr=True, quiet=quiet)
+    with _logging(verbose), ProgressBar(console) as bar:
+        summary = recipe(subject, listener=bar, **options)
+    if as_json:
+        print(summary_as_json(summary))
+    elif not quiet:
+        out = Console()
+        show(summary, out if out.is_terminal else Console(width=int(os.environ.get("COLUMNS", "140"))))
+
+
+@contextlib.contextmanager
+def _logging(verbose: bool) -> Iterator[None]:
+    """Steps go to standard error with --verbose; runs.py adds the run's own log file."""
+    logger = logging.getLogger("segengine")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.INFO if verbose else logging.ERROR)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+if __name__ == "__main__":
+    main()
