@@ -1,0 +1,214 @@
+"""The store of small files for everything Hadoop reaches: HDFS, S3, Azure, Google, Databricks.
+
+How `write_atomic` replaces a file depends on the store:
+
+    hdfs, viewfs, file   a temporary file, then FileContext.rename with OVERWRITE: atomic on HDFS
+    s3, s3a, s3n, gs,    one PUT: an object appears whole, when the stream is closed
+    oss, cosn
+    abfs, abfss, wasb,   a temporary file; the old file is deleted and the new one renamed: a reader can find no file
+    dbfs and others      for some milliseconds, so `read_bytes` looks again before it says so
+
+`create_exclusive` is atomic on HDFS and local disks. On object stores Hadoop checks and then writes: two callers within
+the same moment can both be told that they won (S3A: unless fs.s3a.create.conditional.enabled, Hadoop 3.4.2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from segengine.errors import InfrastructureError, SegengineError
+from segengine.io.files import FileEntry, below, failed, is_listed, temporary_name
+from segengine.io.inputs import first_line
+from segengine.session import hadoop_filesystem
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+PUT_IS_ATOMIC = frozenset({"s3", "s3a", "s3n", "gs", "oss", "cosn"})
+RENAME_IS_ATOMIC = frozenset({"hdfs", "viewfs", "file"})
+LOOK_AGAIN_SECONDS = (0.1, 0.4)
+CHUNK_BYTES = 4 * 1024 * 1024
+
+
+class HadoopStore:
+    """A folder on a Hadoop file system; see `segengine.io.files.Store` for what the methods promise."""
+
+    def __init__(self, root: str, spark: SparkSession) -> None:
+        self.root = root.rstrip("/")
+        self._fs, self._jvm = hadoop_filesystem(spark, root)
+        self._scheme = root.split(":", 1)[0].lower()
+
+    def read_bytes(self, rel: str) -> bytes:
+        path = self._path(rel)
+        waits = () if self._scheme in PUT_IS_ATOMIC | RENAME_IS_ATOMIC else LOOK_AGAIN_SECONDS
+        with self._reading(rel):
+            for seconds in waits:
+                if self._fs.exists(path):
+                    break
+                time.sleep(seconds)
+            return b"".join(self._chunks(path))
+
+    def write_atomic(self, rel: str, data: bytes) -> None:
+        path = self._path(rel)
+        with self._writing("Writing a file", rel):
+            if self._scheme in PUT_IS_ATOMIC:
+                self._write(path, data, overwrite=True)
+                return
+            temporary = self._path(f"{self._parent(rel)}/{temporary_name(path.getName())}")
+            try:
+                self._write(temporary, data, overwrite=False)
+                self._replace(temporary, path)
+            finally:
+                self._fs.delete(temporary, False)
+
+    def create_exclusive(self, rel: str, data: bytes) -> bool:
+        path = self._path(rel)
+        if self._fs.exists(path):
+            return False
+        with self._writing("Writing a file", rel):
+            try:
+                self._write(path, data, overwrite=False)
+            except Exception as error:
+                # py4j has one type for all of Java's
+                if "AlreadyExists" in first_line(error) or "already exists" in first_line(error):
+                    return False
+                raise
+        return True
+
+    def exists(self, rel: str) -> bool:
+        with self._reading(rel):
+            return bool(self._fs.exists(self._path(rel)))
+
+    def list(self, rel: str = "") -> list[FileEntry]:
+        if not self.exists(rel):
+            return []
+        with self._reading(rel):
+            inside = below(rel)
+            statuses = list(self._fs.listStatus(self._path(rel)))
+            entries = [self._entry(status, f"{inside}/{status.getPath().getName()}".lstrip("/")) for status in statuses]
+        return sorted((entry for entry in entries if is_listed(entry.name)), key=lambda entry: entry.name)
+
+    def walk(self, rel: str = "") -> list[FileEntry]:
+        if not self.exists(rel):
+            return []
+        with self._reading(rel):
+            base = self._fs.makeQualified(self._path("")).toString()
+            entries = []
+            found = self._fs.listFiles(self._path(rel), True)
+            while found.hasNext():
+                status = found.next()
+                entries.append(self._entry(status, status.getPath().toString().removeprefix(base).lstrip("/")))
+        return sorted((entry for entry in entries if is_listed(entry.name)), key=lambda entry: entry.path)
+
+    def delete(self, rel: str) -> None:
+        with self._writing("Deleting", rel):
+            self._fs.delete(self._path(rel), True)
+
+    def rename(self, rel: str, to_rel: str) -> None:
+        source, target = self._path(rel), self._path(to_rel)
+        with self._writing("Renaming", rel):
+            if self._fs.exists(target):  # Hadoop would move the folder into it
+                raise FileExistsError(0, f"{target.toString()} exists already")
+            self._fs.mkdirs(target.getParent())
+            if not self._fs.rename(source, target):
+                raise OSError(0, f"the store refused to rename to {target.toString()}")
+
+    def make_folder(self, rel: str) -> None:
+        with self._writing("Making a folder", rel):
+            self._fs.mkdirs(self._path(rel))
+
+    def uri(self, rel: str = "") -> str:
+        inside = below(rel)
+        return f"{self.root}/{inside}" if inside else self.root
+
+    def sha256(self, rel: str) -> str:
+        digest = hashlib.sha256()
+        with self._reading(rel):
+            for chunk in self._chunks(self._path(rel)):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def touch(self, rel: str) -> None:
+        if not self.exists(rel):
+            self.write_atomic(rel, b"")
+        elif self._scheme in RENAME_IS_ATOMIC:
+            with self._writing("Touching a file", rel):
+                self._fs.setTimes(self._path(rel), time.time_ns() // 1_000_000, -1)
+        else:  # object stores do not set times; writing the object does
+            self.write_atomic(rel, self.read_bytes(rel))
+
+    def _path(self, rel: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path(self.uri(rel) if below(rel) else f"{self.root}/")
+
+    @staticmethod
+    def _parent(rel: str) -> str:
+        return "/".join(below(rel).split("/")[:-1]) or "."
+
+    @staticmethod
+    def _entry(status: Any, rel: str) -> FileEntry:
+        is_folder = bool(status.isDirectory())
+        size = 0 if is_folder else int(status.getLen())
+        return FileEntry(rel.rsplit("/", 1)[-1], rel, size, is_folder, int(status.getModificationTime()) * 1000)
+
+    def _chunks(self, path: Any) -> Iterator[bytes]:
+        left = int(self._fs.getFileStatus(path).getLen())
+        stream = self._fs.open(path)
+        try:
+            while left > 0:
+                size = min(left, CHUNK_BYTES)
+                yield bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream, size))
+                left -= size
+        finally:
+            stream.close()
+
+    def _write(self, path: Any, data: bytes, *, overwrite: bool) -> None:
+        stream = self._fs.create(path, overwrite)
+        try:
+            stream.write(data)
+            if stream.hasCapability("hsync"):
+                stream.hsync()
+        finally:
+            stream.close()
+
+    def _replace(self, temporary: Any, path: Any) -> None:
+        if self._scheme not in RENAME_IS_ATOMIC:
+            self._fs.delete(path, False)
+            if not self._fs.rename(temporary, path):
+                raise OSError(0, f"the store refused to rename to {path.toString()}")
+            return
+        rename = self._jvm.java.lang.Class.forName("org.apache.hadoop.fs.Options$Rename")
+        options = self._jvm.java.lang.reflect.Array.newInstance(rename, 1)
+        self._jvm.java.lang.reflect.Array.set(options, 0, rename.getField("OVERWRITE").get(None))
+        context = self._jvm.org.apache.hadoop.fs.FileContext.getFileContext(self._fs.getUri(), self._fs.getConf())
+        context.rename(self._fs.makeQualified(temporary), self._fs.makeQualified(path), options)
+
+    @contextmanager
+    def _reading(self, rel: str) -> Iterator[None]:
+        try:
+            yield
+        except (SegengineError, OSError):
+            raise
+        except Exception as error:
+            if "FileNotFoundException" in first_line(error):
+                raise FileNotFoundError(2, "No such file", self.uri(rel)) from error
+            raise InfrastructureError(
+                "The store did not answer.",
+                where=self.uri(rel),
+                found=first_line(error),
+                todo="Check address and access.",
+            ) from error
+
+    @contextmanager
+    def _writing(self, what: str, rel: str) -> Iterator[None]:
+        try:
+            yield
+        except SegengineError:
+            raise
+        except OSError as error:
+            raise failed(what, self.uri(rel), error) from error
+        except Exception as error:
+            raise failed(what, self.uri(rel), RuntimeError(first_line(error))) from error
