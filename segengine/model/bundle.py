@@ -1,0 +1,321 @@
+"""Model versions on disk: saved whole or not at all, verified file by file before anything is loaded, one of them
+champion.
+
+models/<version>/manifest.json      every other file with its size and SHA-256, written last
+models/<version>/model.json         features, preparation, centres, limits, measures
+models/<version>/k_decision.json    the record of every k
+models/<version>/pipeline/          the Spark ML pipeline, stock stages only
+models/champion.json                the version in use, the hash of its manifest, and the champions before it
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segengine.errors import BundleError
+from segengine.model.choose import KDecision
+from segengine.model.trained import LoadedModel, TrainedModel, describe, feature_from_dict
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from segengine.io.files import Store
+
+__all__ = [
+    "FORMAT",
+    "champion",
+    "champion_record",
+    "load",
+    "manifest",
+    "next_version",
+    "save",
+    "set_champion",
+    "verify",
+    "versions",
+]
+
+FORMAT = 1
+FOLDER = "models"
+CHAMPION = f"{FOLDER}/champion.json"
+VERSION = re.compile(r"v\d{4,}")
+STOCK = "org.apache.spark.ml."
+
+
+def canonical_json(data: Any) -> bytes:
+    """JSON with sorted keys and no NaN: equal data gives equal bytes."""
+    return (json.dumps(data, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+
+
+def versions(store: Store) -> list[str]:
+    """Complete versions, oldest first."""
+    return [version for version in _folders(store) if store.exists(f"{FOLDER}/{version}/manifest.json")]
+
+
+def next_version(store: Store) -> str:
+    """One more than the newest there is, complete or not: v0001, v0002, ..."""
+    known = _folders(store)
+    return f"v{int(known[-1][1:]) + 1 if known else 1:04d}"
+
+
+def manifest(store: Store, version: str) -> dict[str, Any]:
+    """The manifest of a version, its files unchecked. Raises BundleError when it is missing or foreign."""
+    return _manifest(store, version)[0]
+
+
+def save(model: TrainedModel, store: Store, *, version: str, manifest_extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a version under a staging name, its manifest last, then rename it into place. Returns the manifest.
+
+    What a crash leaves behind is overwritten by the next save of the same version. Raises BundleError when the
+    version exists.
+    """
+    folder = _folder(version)
+    if store.exists(folder):
+        raise BundleError(
+            f"Model version {version} exists already.",
+            where=store.uri(folder),
+            todo="Save under next_version(); no version changes.",
+        )
+    staging = f"{FOLDER}/staging-{version}"
+    store.delete(staging)
+    model.pipeline.write().overwrite().save(store.uri(f"{staging}/pipeline"))
+    store.write_atomic(f"{staging}/model.json", canonical_json(describe(model)))
+    store.write_atomic(f"{staging}/k_decision.json", canonical_json(model.decision.to_dict()))
+    listing = {
+        **manifest_extra,
+        "format": FORMAT,
+        "version": version,
+        "spark_version": _running_spark(),
+        "features": [feature.name for feature in model.features],
+        "k": model.k,
+        "files": {
+            path: {"bytes": size, "sha256": store.sha256(f"{staging}/{path}")}
+            for path, size in _files(store, staging).items()
+        },
+    }
+    store.write_atomic(f"{staging}/manifest.json", canonical_json(listing))
+    store.rename(staging, folder)
+    return listing
+
+
+def verify(store: Store, version: str, *, features: Sequence[str] | None = None) -> dict[str, Any]:
+    """Check every file of a version against its manifest, without Spark; returns the manifest.
+
+    Raises BundleError for a missing, extra or altered file, a foreign format, other features than `features` when
+    given, or a manifest that is not the one that was made champion.
+    """
+    folder = _folder(version)
+    saved, digest = _manifest(store, version)
+    record = champion_record(store)
+    if record is not None and record["version"] == version and record["manifest_sha256"] != digest:
+        raise _altered(store, version, "manifest.json is not the one that was made champion")
+    listed: dict[str, dict[str, Any]] = saved["files"]
+    there = {path: size for path, size in _files(store, folder).items() if path != "manifest.json"}
+    missing, extra = sorted(set(listed) - set(there)), sorted(set(there) - set(listed))
+    if missing or extra:
+        found = [f"missing {', '.join(missing[:5])}"] if missing else []
+        found += [f"not in the manifest: {', '.join(extra[:5])}"] if extra else []
+        raise _altered(store, version, "; ".join(found))
+    for path, facts in sorted(listed.items()):
+        if there[path] != facts["bytes"]:
+            raise _altered(store, version, f"{path} has {there[path]:,} bytes instead of {facts['bytes']:,}")
+        if store.sha256(f"{folder}/{path}") != facts["sha256"]:
+            raise _altered(store, version, f"the content of {path} has changed (SHA-256 differs)")
+    if features is not None and list(features) != saved["features"]:
+        raise _other_features(store, version, saved["features"], features)
+    return saved
+
+
+def load(store: Store, version: str, spark: SparkSession, *, features: Sequence[str] | None = None) -> LoadedModel:
+    """Verify a version, then load it. Raises BundleError before Spark has read anything that does not check out."""
+    from segengine.model.pipeline import load_pipeline
+
+    saved = verify(store, version, features=features)
+    _require_spark(store, version, saved, spark.version)
+    folder = _folder(version)
+    _require_stock_stages(store, version, saved)
+    data = json.loads(store.read_bytes(f"{folder}/model.json"))
+    if [feature["name"] for feature in data["features"]] != saved["features"]:
+        raise _altered(store, version, "model.json and manifest.json name other features")
+    decision = KDecision.from_dict(json.loads(store.read_bytes(f"{folder}/k_decision.json")))
+    pipeline: Any = load_pipeline(store.uri(f"{folder}/pipeline"))
+    centres = np.array(data["centres"], dtype=np.float64)
+    if not np.array_equal(np.array(pipeline.stages[-1].clusterCenters()), centres):
+        raise _altered(store, version, "the pipeline has other centres than model.json")
+    return LoadedModel(
+        pipeline=pipeline,
+        features=tuple(feature_from_dict(feature) for feature in data["features"]),
+        preparation=data["preparation"],
+        centres=centres,
+        centres_original=data["centres_original"],
+        names=tuple(data["names"]),
+        outlier_limits=np.array(data["outlier_limits"], dtype=np.float64),
+        sizes=tuple(data["sizes"]),
+        decision=decision,
+        metrics=data["metrics"],
+        seed=data["seed"],
+        version=version,
+        manifest=saved,
+    )
+
+
+def champion(store: Store) -> str | None:
+    """The version in use, or None before the first."""
+    record = champion_record(store)
+    return None if record is None else str(record["version"])
+
+
+def champion_record(store: Store) -> dict[str, Any] | None:
+    """version, manifest_sha256, reason, since, and `history`: the champions before it, newest first."""
+    if not store.exists(CHAMPION):
+        return None
+    record = _json(store, CHAMPION)
+    if not isinstance(record.get("version"), str) or not VERSION.fullmatch(record["version"]):
+        raise BundleError(
+            "The champion's record names no model version.", where=store.uri(CHAMPION), todo="Promote a version again."
+        )
+    return record
+
+
+def set_champion(store: Store, version: str, reason: str, now: dt.datetime) -> None:
+    """Make a complete version the champion, in one atomic replace. `now` carries its zone."""
+    _, digest = _manifest(store, version)
+    before = champion_record(store)
+    history = (
+        [] if before is None else [{k: v for k, v in before.items() if k != "history"}, *before.get("history", [])]
+    )
+    record = {
+        "version": version,
+        "manifest_sha256": digest,
+        "reason": reason,
+        "since": now.astimezone(dt.UTC).isoformat(timespec="seconds"),
+        "history": history,
+    }
+    store.write_atomic(CHAMPION, canonical_json(record))
+
+
+def _folders(store: Store) -> list[str]:
+    names = [entry.name for entry in store.list(FOLDER) if entry.is_folder and VERSION.fullmatch(entry.name)]
+    return sorted(names, key=lambda name: int(name[1:]))
+
+
+def _folder(version: str) -> str:
+    if not VERSION.fullmatch(version):
+        raise BundleError(f"'{version}' is not a model version.", todo="Versions look like v0001.")
+    return f"{FOLDER}/{version}"
+
+
+def _files(store: Store, folder: str) -> dict[str, int]:
+    """Files of a folder with their sizes. Hadoop's own checksum files are not listed: Spark checks them, and they are
+    not copied from one store to another."""
+    files = {}
+    for entry in store.walk(folder):
+        relative = entry.path.removeprefix(folder).lstrip("/")
+        if not (entry.name.startswith(".") and entry.name.endswith(".crc")):
+            files[relative] = entry.size_bytes
+    return files
+
+
+def _manifest(store: Store, version: str) -> tuple[dict[str, Any], str]:
+    path = f"{_folder(version)}/manifest.json"
+    if not store.exists(path):
+        known = ", ".join(versions(store)) or "none"
+        raise BundleError(
+            f"There is no complete model version {version}.",
+            where=store.uri(path),
+            found=f"versions: {known}",
+            todo="Train a model.",
+        )
+    content = store.read_bytes(path)
+    manifest = _json(store, path)
+    if manifest.get("format") != FORMAT:
+        raise BundleError(
+            f"Model version {version} was written in another format.",
+            where=store.uri(path),
+            found=f"format {manifest.get('format')}; this segengine reads format {FORMAT}",
+            todo="Use the segengine that wrote it, or train again.",
+        )
+    if manifest.get("version") != version:
+        raise _altered(store, version, f"its manifest is of version {manifest.get('version')}")
+    files, names = manifest.get("files"), manifest.get("features")
+    listed = isinstance(files, dict) and all(isinstance(f, dict) and {"bytes", "sha256"} <= set(f) for f in files.values())
+    if not listed or not isinstance(names, list):
+        raise _altered(store, version, "its manifest does not list files and features")
+    return manifest, hashlib.sha256(content).hexdigest()
+
+
+def _json(store: Store, path: str) -> dict[str, Any]:
+    try:
+        data = json.loads(store.read_bytes(path))
+    except ValueError as error:
+        raise BundleError(
+            "A model file is not JSON.", where=store.uri(path), found=str(error), todo="Restore it, or train again."
+        ) from error
+    if not isinstance(data, dict):
+        raise BundleError(
+            "A model file does not hold what it should.", where=store.uri(path), todo="Restore it, or train again."
+        )
+    return data
+
+
+def _altered(store: Store, version: str, found: str) -> BundleError:
+    return BundleError(
+        f"Model version {version} is not as it was saved.",
+        where=store.uri(_folder(version)),
+        found=found,
+        todo="Restore the folder from a copy, roll back to another version, or train again.",
+    )
+
+
+def _other_features(store: Store, version: str, saved: Sequence[str], wanted: Sequence[str]) -> BundleError:
+    missing, extra = [n for n in wanted if n not in saved], [n for n in saved if n not in wanted]
+    found = f"the model lacks {', '.join(missing) or 'none'}; only the model has {', '.join(extra) or 'none'}"
+    return BundleError(
+        f"Model version {version} was trained on other features than the configuration asks for.",
+        where=store.uri(_folder(version)),
+        found=found if missing or extra else "the same features in another order",
+        todo="Train again, or put the features section back as it was.",
+    )
+
+
+def _require_stock_stages(store: Store, version: str, manifest: Mapping[str, Any]) -> None:
+    """Spark creates the class that a stage's metadata names: only its own are allowed."""
+    for path in manifest["files"]:
+        if re.search(r"(^|/)metadata/part-", path):
+            for line in store.read_bytes(f"{_folder(version)}/{path}").decode().splitlines():
+                name = json.loads(line).get("class", "") if line.strip() else STOCK
+                if not str(name).startswith(STOCK):
+                    raise _altered(store, version, f"{path} names the class {name}, which is not Spark's own")
+
+
+def _require_spark(store: Store, version: str, manifest: Mapping[str, Any], running: str) -> None:
+    saved = str(manifest.get("spark_version", ""))
+    if _major_minor(saved) > _major_minor(running):
+        raise BundleError(
+            f"Model version {version} was saved by a newer Spark.",
+            where=store.uri(_folder(version)),
+            found=f"saved by Spark {saved}, running on {running}",
+            todo=f"Use Spark {saved} or newer, or train again here.",
+        )
+
+
+def _major_minor(version: str) -> tuple[int, int]:
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _running_spark() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("pyspark")
+    except PackageNotFoundError:  # platforms bring a pyspark that is on the path without being installed
+        import pyspark
+
+        return pyspark.__version__

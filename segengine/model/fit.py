@@ -1,0 +1,163 @@
+"""The centres for everybody: a contest between the sweep's best centres and Spark's own k-means; the lowest cost
+wins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.features.prepare_numbers import Preparation
+from segengine.features.prepare_sample import SAMPLE_LIMIT
+from segengine.features.prepare_stages import FEATURES, TEMPORARY, quoted
+from segengine.model.lloyd import Converged, run
+from segengine.model.pipeline import preparation_pipeline
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["Contestant", "Fit", "contest", "lay_out", "partitions_for", "segment_order"]
+
+Floats = NDArray[np.float64]
+
+ROWS_PER_PARTITION = 50_000
+MOST_PARTITIONS = 2_000
+SPARK_PASSES = 100
+SPARK_TOLERANCE = 1e-6
+CLEARLY_BETTER = 1e-6
+"""A later contestant must beat the first one's cost by more than this part of it: rounding must not decide."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A set of centres that was carried to convergence on everybody."""
+
+    name: str
+    first_cost: float
+    """Cost of the centres it started from: sum of squared distances, prepared units."""
+    cost: float
+    passes: int
+    converged: bool
+    smallest_share: float
+    largest_share: float
+    verdict: Literal["won", "lost", "refused"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The winning centres (k, d), not ordered yet, what each holds, and the record of the contest."""
+
+    centres: Floats
+    sizes: NDArray[np.int64]
+    revenue: Floats
+    cost: float
+    contestants: tuple[Contestant, ...]
+
+
+def partitions_for(customers: int) -> int:
+    """How many partitions: a function of the number of customers only, so that no layout of the input can matter."""
+    return min(MOST_PARTITIONS, math.ceil(customers / ROWS_PER_PARTITION))
+
+
+def lay_out(rows: DataFrame, preparation: Preparation, customers: int, *, has_revenue: bool) -> DataFrame:
+    """Prepared points (x array<double>, revenue double) of every customer, in a fixed layout; not persisted yet."""
+    from pyspark.ml.functions import vector_to_array
+    from pyspark.sql import functions as F
+
+    revenue = F.coalesce(F.col("revenue_e4").cast("double"), F.lit(0.0)) if has_revenue else F.lit(0.0)
+    needed = rows.select(
+        F.struct(F.col("customer_id").cast("string").alias("customer_id"), revenue.alias("revenue")).alias(
+            TEMPORARY + "row"
+        ),
+        *(F.col(quoted(item.name)) for item in preparation.inputs),
+    )
+    points = (
+        preparation_pipeline(preparation)
+        .transform(needed)
+        .select(TEMPORARY + "row.*", vector_to_array(F.col(FEATURES)).alias("x"))
+    )
+    # Up to the size of the sample customers are laid out by what they are, so that renaming them changes nothing
+    # either; beyond it by who they are, because many alike would crowd one partition.
+    key = "x" if customers <= SAMPLE_LIMIT else "customer_id"
+    laid_out = points.repartition(partitions_for(customers), key).sortWithinPartitions("x", "customer_id")
+    return laid_out.select("x", "revenue")
+
+
+def contest(points: DataFrame, sweep_centres: Floats, *, seed: int, min_share: float, max_share: float) -> Fit:
+    """Carry the sweep's centres and those of one run of Spark's k-means to convergence on all points; keep the cheaper.
+
+    The sweep's win unless the others are cheaper by more than 1e-6 of the cost and within the share limits.
+    """
+    k = len(sweep_centres)
+    starts = {"sweep": sweep_centres}
+    spark_centres = _spark_centres(points, k, seed)
+    if len(spark_centres) == k:
+        starts["spark"] = spark_centres
+    names = list(starts)
+    results = run(points, list(starts.values()))
+    winner = 0
+    verdicts: dict[int, tuple[Literal["won", "lost", "refused"], str]] = {}
+    for i in range(1, len(results)):
+        verdicts[i] = _against(results[winner], names[winner], results[i], min_share, max_share)
+        if verdicts[i][0] == "won":
+            better = 1 - results[i].last.cost / results[winner].last.cost
+            verdicts[winner] = ("lost", f"{names[i]} is {better:.2%} cheaper")
+            winner = i
+    verdicts.setdefault(winner, ("won", "no other set of centres is cheaper"))
+    contestants = [_contestant(names[i], results[i], *verdicts[i]) for i in range(len(results))]
+    if len(spark_centres) != k:
+        reason = f"came back with {len(spark_centres)} centres instead of {k}"
+        contestants.append(Contestant("spark", math.inf, math.inf, 0, False, 0.0, 0.0, "refused", reason))
+    best = results[winner]
+    return Fit(best.centres, best.last.sizes, best.last.revenue, best.last.cost, tuple(contestants))
+
+
+def _against(
+    best: Converged, best_name: str, other: Converged, min_share: float, max_share: float
+) -> tuple[Literal["won", "lost", "refused"], str]:
+    if other.last.cost >= best.last.cost * (1 - CLEARLY_BETTER):
+        above = other.last.cost / best.last.cost - 1 if best.last.cost else 0.0
+        return "lost", f"as good as {best_name}" if above <= CLEARLY_BETTER else f"{above:.2%} dearer than {best_name}"
+    shares = other.last.sizes / other.last.sizes.sum()
+    if shares.min() < min_share or shares.max() > max_share:
+        return "refused", f"cheaper than {best_name}, but with shares from {shares.min():.3f} to {shares.max():.3f}"
+    return "won", f"cheaper than {best_name}"
+
+
+def _contestant(name: str, result: Converged, verdict: Literal["won", "lost", "refused"], reason: str) -> Contestant:
+    shares = result.last.sizes / result.last.sizes.sum()
+    return Contestant(
+        name,
+        result.first_cost,
+        result.last.cost,
+        result.passes,
+        result.converged,
+        float(shares.min()),
+        float(shares.max()),
+        verdict,
+        reason,
+    )
+
+
+def _spark_centres(points: DataFrame, k: int, seed: int) -> Floats:
+    """The centres of Spark's k-means. It starts once: Spark has no restarts and takes no centres to start from."""
+    from pyspark.ml.clustering import KMeans
+    from pyspark.ml.functions import array_to_vector
+    from pyspark.sql import functions as F
+
+    estimator = KMeans(featuresCol=FEATURES, k=k, maxIter=SPARK_PASSES, tol=SPARK_TOLERANCE, seed=seed, solver="block")
+    model = estimator.fit(points.select(array_to_vector(F.col("x")).alias(FEATURES)))
+    return np.array([list(centre) for centre in model.clusterCenters()], dtype=np.float64)
+
+
+def segment_order(fit: Fit, *, by: Literal["revenue", "customers"]) -> list[int]:
+    """Positions of the centres in the order of the segments: most revenue (or customers) first; ties by size, then
+    place."""
+    places: Sequence[tuple[float, ...]] = [tuple(centre) for centre in fit.centres.tolist()]
+    measure = fit.revenue if by == "revenue" else fit.sizes
+    return sorted(range(len(places)), key=lambda i: (-float(measure[i]), -int(fit.sizes[i]), places[i]))

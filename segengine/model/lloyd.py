@@ -1,0 +1,129 @@
+"""Lloyd passes over all customers for several sets of centres at once, in numpy on the executors.
+
+Only sums come back: k x d numbers a partition, added in the order of the partitions. The function that runs on the
+executors is made inside another one, so that it travels by value and workers need numpy and pyarrow only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+__all__ = ["MOST_PASSES", "Converged", "PassResult", "one_pass", "pass_kernel", "run"]
+
+Floats = NDArray[np.float64]
+
+MOST_PASSES = 100
+SHIFT = 1e-7
+"""Centres that move less than this, in prepared units (a standard deviation is about 1), have converged."""
+
+SCHEMA = "partition int, totals array<double>"
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What one pass tells of one set of k centres."""
+
+    cost: float
+    """Sum of squared distances to the nearest centre."""
+    sizes: NDArray[np.int64]
+    revenue: Floats
+    """Revenue of the customers of each centre, for ordering only: doubles."""
+    means: Floats
+    """(k, d): where the customers of each centre are on average; an empty one keeps its centre."""
+
+
+@dataclass(frozen=True)
+class Converged:
+    """Centres (k, d) after their passes, with the result of the last pass over exactly these centres."""
+
+    centres: Floats
+    first_cost: float
+    passes: int
+    converged: bool
+    last: PassResult
+
+
+def pass_kernel(starts: Sequence[Floats]) -> Callable[[Iterable[Any]], Iterator[Any]]:
+    """A function for mapInArrow: batches of (x: list of d doubles, revenue: double) to one row of totals a partition.
+
+    Totals of one set of centres: k sizes, k revenues, the cost, then k x d sums. Ties go to the centre with the
+    lowest index.
+    """
+    centre_sets = [np.array(start, dtype=np.float64) for start in starts]
+
+    def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import numpy as numpy_
+        import pyarrow as arrow
+        from pyspark import TaskContext
+
+        d = centre_sets[0].shape[1]
+        totals = [numpy_.zeros(2 * len(c) + 1 + len(c) * d) for c in centre_sets]
+        for batch in batches:
+            x = batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(-1, d)
+            revenue = batch.column(1).to_numpy(zero_copy_only=False)
+            for centres, total in zip(centre_sets, totals, strict=True):
+                k = len(centres)
+                squares = numpy_.empty((len(x), k))
+                for i in range(k):
+                    away = x - centres[i]
+                    squares[:, i] = numpy_.einsum("ij,ij->i", away, away)
+                nearest = squares.argmin(axis=1)
+                total[:k] += numpy_.bincount(nearest, minlength=k)
+                total[k : 2 * k] += numpy_.bincount(nearest, weights=revenue, minlength=k)
+                total[2 * k] += squares[numpy_.arange(len(x)), nearest].sum()
+                for j in range(d):
+                    total[2 * k + 1 + j :: d] += numpy_.bincount(nearest, weights=x[:, j], minlength=k)
+        context = TaskContext.get()
+        number = arrow.array([context.partitionId() if context else 0], arrow.int32())
+        values = arrow.array([numpy_.concatenate(totals).tolist()], arrow.list_(arrow.float64()))
+        yield arrow.RecordBatch.from_arrays([number, values], names=["partition", "totals"])
+
+    return kernel
+
+
+def one_pass(points: DataFrame, starts: Sequence[Floats]) -> list[PassResult]:
+    """One pass over `points` (x array<double>, revenue double) for each set of centres."""
+    rows = points.select("x", "revenue").mapInArrow(pass_kernel(starts), SCHEMA).collect()
+    total = np.zeros(sum(2 * len(c) + 1 + c.size for c in starts))
+    for row in sorted(rows, key=lambda row: int(row["partition"])):
+        total += np.array(row["totals"], dtype=np.float64)
+    results, offset = [], 0
+    for centres in starts:
+        k, d = centres.shape
+        sizes = total[offset : offset + k].astype(np.int64)
+        revenue = total[offset + k : offset + 2 * k]
+        sums = total[offset + 2 * k + 1 : offset + 2 * k + 1 + k * d].reshape(k, d)
+        means = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centres)
+        results.append(PassResult(float(total[offset + 2 * k]), sizes, revenue, means))
+        offset += 2 * k + 1 + k * d
+    return results
+
+
+def run(points: DataFrame, starts: Sequence[Floats], most_passes: int = MOST_PASSES) -> list[Converged]:
+    """Move every set of centres until it rests; the sets share the passes."""
+    centres = [np.array(start, dtype=np.float64) for start in starts]
+    first_costs: list[float] = []
+    done: dict[int, Converged] = {}
+    for number in range(1, most_passes + 1):
+        moving = [i for i in range(len(centres)) if i not in done]
+        results = one_pass(points, [centres[i] for i in moving])
+        if number == 1:
+            first_costs = [result.cost for result in results]
+        for i, result in zip(moving, results, strict=True):
+            rests = float(np.max(np.linalg.norm(result.means - centres[i], axis=1))) <= SHIFT
+            if rests or number == most_passes:
+                done[i] = Converged(centres[i], first_costs[i], number, rests, result)
+            else:
+                centres[i] = result.means
+        if len(done) == len(centres):
+            break
+    return [done[i] for i in range(len(centres))]

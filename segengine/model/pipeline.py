@@ -1,0 +1,104 @@
+"""A stock KMeansModel from given centres, the pipeline it ends, and how a saved pipeline is loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segengine.errors import ModelError
+from segengine.features.prepare_numbers import Preparation
+from segengine.features.prepare_stages import FEATURES, stages
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+    from pyspark.ml.clustering import KMeansModel
+    from pyspark.sql import SparkSession
+
+__all__ = ["PREDICTION", "kmeans_model", "load_pipeline", "preparation_pipeline", "segment_pipeline"]
+
+Floats = NDArray[np.float64]
+
+PREDICTION = "prediction"
+
+SEED = 1
+"""Fixed: it decides in which order Spark draws the k rows, and nothing else."""
+
+
+def kmeans_model(spark: SparkSession, centres: Floats) -> KMeansModel:
+    """A KMeansModel whose clusterCenters() are exactly these centres (k, d), in this order.
+
+    Spark has no constructor for one. KMeans with random initialisation and no iteration draws all of exactly k
+    distinct rows in one partition, in an order that depends on the seed and k only: learn the order, then hand the
+    rows over so that they come out as wanted. Raises ModelError when the centres do not come back bit by bit. The
+    model's own summary means nothing.
+    """
+    wanted = np.ascontiguousarray(centres, dtype=np.float64) + 0.0  # -0.0 becomes 0.0
+    if len(np.unique(wanted, axis=0)) != len(wanted):
+        raise ModelError(
+            "Two segments have the same centre.",
+            found=f"{len(wanted)} centres, {len(np.unique(wanted, axis=0))} of them distinct",
+            todo="Ask for fewer segments (segments.k).",
+        )
+    drawn = _centres(_draw(spark, wanted))
+    if sorted(map(tuple, drawn.tolist())) != sorted(map(tuple, wanted.tolist())):
+        raise _not_taken()
+    position = {tuple(row): i for i, row in enumerate(wanted.tolist())}
+    order = [position[tuple(row)] for row in drawn.tolist()]
+    handed = np.empty_like(wanted)
+    handed[order] = wanted
+    model = _draw(spark, handed)
+    if not np.array_equal(_centres(model), wanted):
+        raise _not_taken()
+    return model
+
+
+def _draw(spark: SparkSession, rows: Floats) -> KMeansModel:
+    from pyspark.ml.clustering import KMeans
+    from pyspark.ml.linalg import Vectors
+
+    frame = spark.createDataFrame([(Vectors.dense(row),) for row in rows.tolist()], [FEATURES]).coalesce(1)
+    estimator = KMeans(
+        featuresCol=FEATURES,
+        predictionCol=PREDICTION,
+        k=len(rows),
+        initMode="random",
+        maxIter=0,
+        solver="row",
+        seed=SEED,
+    )
+    return estimator.fit(frame)
+
+
+def _centres(model: KMeansModel) -> Floats:
+    return np.array([list(centre) for centre in model.clusterCenters()], dtype=np.float64)
+
+
+def _not_taken() -> ModelError:
+    return ModelError(
+        "This version of Spark does not build a KMeansModel from the given centres.",
+        todo="Use Spark 3.5 to 4.2, for which this is tested.",
+    )
+
+
+def preparation_pipeline(preparation: Preparation) -> PipelineModel:
+    """The stages from features to the vector."""
+    from pyspark.ml import PipelineModel
+
+    return PipelineModel(stages=stages(preparation))
+
+
+def segment_pipeline(spark: SparkSession, preparation: Preparation, centres: Floats) -> PipelineModel:
+    """The whole model: one row of features a customer to `prediction`, the segment's index from 0; stock stages
+    only."""
+    from pyspark.ml import PipelineModel
+
+    return PipelineModel(stages=[*stages(preparation), kmeans_model(spark, centres)])
+
+
+def load_pipeline(uri: str) -> PipelineModel:
+    """Load a saved pipeline. Loading runs classes named in the files: verify the bundle first."""
+    from pyspark.ml import PipelineModel
+
+    return PipelineModel.load(uri)

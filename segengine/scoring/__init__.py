@@ -1,0 +1,1 @@
+"""Which segment a customer belongs to, how surely, and how far from its centre."""
