@@ -127,7 +127,7 @@ def test_a_type_prefers_its_categories():
     tables = Shop(customers=300).tables()
     rows = tables.lines.merge(tables.truth, on="customer_id")
     counts = rows.groupby(["true_segment", "category"]).size().unstack()
-    favourite = counts.idxmax(axis=1).to_dict()
+    favourite = {str(kind): str(name) for kind, name in counts.idxmax(axis=1).items()}
     assert favourite["topping up"] == "Brot"
     assert favourite["stocking up"] == "Haushalt"
     assert favourite["occasional"] == "Spielzeug"
