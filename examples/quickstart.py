@@ -1,4 +1,4 @@
-"""Makes a shop whose true segments are known, segments its customers, compares: python examples/quickstart.py [FOLDER]."""
+"""Make a shop whose true segments are known, segment its customers, compare: python examples/quickstart.py [FOLDER]."""
 
 from __future__ import annotations
 
