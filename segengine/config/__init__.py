@@ -1,0 +1,50 @@
+"""One YAML file becomes one frozen, fully checked `Config`; nothing here starts Spark."""
+
+from __future__ import annotations
+
+from segengine.config.loading import load, parse, with_as_of
+from segengine.config.models import (
+    CUSTOMER_ROLES,
+    LINE_ROLES,
+    Config,
+    CsvOptions,
+    CustomersTable,
+    Features,
+    Lanes,
+    Output,
+    Prepare,
+    Quality,
+    Retrain,
+    Segments,
+    Tables,
+    TableSource,
+    TransactionsTable,
+)
+from segengine.config.reference import json_schema
+from segengine.config.rules import DEFAULT_FAMILIES, FAMILIES
+from segengine.config.times import History
+
+__all__ = [
+    "CUSTOMER_ROLES",
+    "DEFAULT_FAMILIES",
+    "FAMILIES",
+    "LINE_ROLES",
+    "Config",
+    "CsvOptions",
+    "CustomersTable",
+    "Features",
+    "History",
+    "Lanes",
+    "Output",
+    "Prepare",
+    "Quality",
+    "Retrain",
+    "Segments",
+    "TableSource",
+    "Tables",
+    "TransactionsTable",
+    "json_schema",
+    "load",
+    "parse",
+    "with_as_of",
+]

@@ -1,0 +1,115 @@
+"""From a file or a text to a `Config`, or to one ConfigError that says all that is wrong with it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from segengine.config.document import MAX_BYTES, Document, KeyPath, read
+from segengine.config.models import Config
+from segengine.config.part import Part
+from segengine.config.paths import resolve
+from segengine.config.problems import Problem, as_error, problems_of
+from segengine.config.times import parse_moment
+from segengine.errors import ConfigError
+
+__all__ = ["load", "parse", "with_as_of"]
+
+PATHS: tuple[tuple[str, ...], ...] = (
+    ("tables", "transactions", "path"),
+    ("tables", "customers", "path"),
+    ("output", "path"),
+)
+
+
+def load(path: str | Path, *, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration in a file; its relative paths start at the file's folder.
+
+    Raises ConfigError for files that cannot be read, and whatever `parse` refuses.
+    """
+    file = Path(path)
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ConfigError("There is no such configuration.", where=str(path), todo="Check the path.") from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise ConfigError("The configuration cannot be read.", where=repr(str(path))[1:-1], found=reason) from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(data) <= MAX_BYTES:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise ConfigError(
+                "The configuration is not UTF-8.",
+                where=f"{path}, line {line}, byte {error.start}",
+                found=f"0x{data[error.start]:02X}",
+                todo="Save it as UTF-8.",
+            ) from error
+        text = data.decode("utf-8", "replace")  # cut in the middle of a character; refused for its size
+    return parse(text, file=str(path), folder=file.absolute().parent, environ=environ)
+
+
+def parse(text: str, *, file: str = "config", folder: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration in a text; relative paths start at `folder`, and `file` is its name in messages.
+
+    Raises ConfigError, and nothing else, for a text that is no configuration.
+    """
+    document = read(text, file=file, environ=environ)
+    written, problems = _resolve_paths(document, folder)
+    try:
+        config = Config.model_validate(document.values)
+    except ValidationError as error:
+        raise as_error([*problems, *problems_of(error)], document) from None  # pydantic's own text says it worse
+    if problems:
+        raise as_error(problems, document)
+    config._written_paths.update(written)
+    config._secrets.update(document.secrets)
+    for path, template in document.templates.items():
+        _mark_secret(config, path, template)
+    return config
+
+
+def with_as_of(config: Config, as_of: str | dt.date) -> Config:
+    """The same configuration as of another moment. ConfigError when the text is none."""
+    try:
+        moment = parse_moment(as_of)
+    except ValueError as error:
+        raise ConfigError(f"as_of {error}.", where="as_of", found=repr(as_of)) from error
+    return config.model_copy(update={"as_of": moment})
+
+
+def _resolve_paths(document: Document, folder: Path) -> tuple[dict[tuple[str, ...], str], list[Problem]]:
+    """Make relative paths absolute, in place; the paths as written, and what is wrong with them."""
+    written, problems = {}, []
+    for path in PATHS:
+        section = _section(document, path[:-1])
+        value = section.get(path[-1]) if section is not None else None
+        if section is None or not isinstance(value, str) or not value:
+            continue
+        written[path] = document.templates.get(path, value)
+        try:
+            section[path[-1]] = resolve(value, folder)
+        except ValueError as error:
+            problems.append(Problem(path, str(error)))
+    return written, problems
+
+
+def _section(document: Document, path: tuple[str, ...]) -> dict[str, object] | None:
+    section: object = document.values
+    for key in path:
+        section = section.get(key) if isinstance(section, dict) else None
+    return section if isinstance(section, dict) else None
+
+
+def _mark_secret(part: Part, path: KeyPath, template: str) -> None:
+    """Let the section that holds this value know that it came from the environment."""
+    value = getattr(part, str(path[0]))
+    if isinstance(value, Part):
+        _mark_secret(value, path[1:], template)
+    else:
+        part._templates[path] = template

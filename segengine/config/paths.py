@@ -1,0 +1,80 @@
+"""Where a configuration's paths lead: relative ones start at its folder, and outputs stay out of inputs."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+__all__ = ["OWN_FOLDERS", "is_uri", "overlap", "resolve"]
+
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+GLOB = re.compile(r"[*?\[{]")
+OWN_FOLDERS = ("gold", "models", "quarantine", "runs", "reports", "powerbi")
+"""What a run writes below the output folder."""
+
+
+def is_uri(path: str) -> bool:
+    """Whether the path names its store: `abfss://...`, `s3a://...`, `dbfs:/...`."""
+    return URI.match(path) is not None
+
+
+def resolve(path: str, folder: Path) -> str:
+    """An absolute path or URI; a relative path starts at `folder`. ValueError for one that cannot be meant."""
+    if not path.strip():
+        raise ValueError("must not be empty")
+    if any(ord(character) < 32 for character in path):
+        raise ValueError("must not hold line breaks or other control characters")
+    if is_uri(path):
+        return path
+    if path == "~" or path.startswith("~/"):
+        raise ValueError("must not start with ~; write ${env:HOME} instead")
+    return os.path.normpath(os.path.join(os.path.abspath(folder), path))
+
+
+def overlap(source: str, output: str) -> str | None:
+    """Why `output` may not be used beside the input `source`, in words; None when they keep apart."""
+    there, here = _plain(source), _plain(output)
+    if GLOB.search(source):
+        pattern = _glob_pattern(there)
+        above = [here, *_parents(here)]
+        return "lies inside what is read" if any(pattern.fullmatch(place) for place in above) else None
+    if here == there:
+        return "is the very place that is read"
+    if there in _parents(here):
+        return "lies inside what is read"
+    if any(f"{here}/{own}" in (there, *_parents(there)) for own in OWN_FOLDERS):
+        return "is where the input lies, in a folder that runs write and clean"
+    return None
+
+
+def _plain(path: str) -> str:
+    """A comparable spelling; links of the local disk are followed."""
+    local = re.sub(r"^file:/+", "/", path)
+    if is_uri(local):
+        return local.rstrip("/")
+    if local != path:
+        local = unquote(local)
+    head = GLOB.split(local, maxsplit=1)[0]
+    folder = head if head == local else os.path.dirname(head)
+    return os.path.realpath(folder) + local[len(folder) :].rstrip("/")
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:n]) or "/" for n in range(len(parts) - 1, 0, -1)]
+
+
+def _glob_pattern(glob: str) -> re.Pattern[str]:
+    """Hadoop's globs: `*` and `?` stay in a folder, `[abc]`, `{a,b}`."""
+    parts = {"*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")", ",": "|", "[": "[", "]": "]"}
+    depth, text = 0, ""
+    for character in glob:
+        depth += (character == "{") - (character == "}")
+        special = character in parts and (character != "," or depth > 0)
+        text += parts[character] if special else re.escape(character)
+    try:
+        return re.compile(text)
+    except re.error:  # Spark will say what is wrong with it
+        return re.compile(re.escape(glob))
