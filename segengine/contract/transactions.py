@@ -1,0 +1,246 @@
+"""Check order lines: every row is used, rejected with a reason, or ignored by a named rule, and every one is counted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from pyspark.sql import functions as F
+
+from segengine.config import Config
+from segengine.contract import lines as ours
+from segengine.contract.lines import Lines, read_lines
+from segengine.contract.moments import EPOCH, Window, configured_window, latest_window, microseconds
+from segengine.contract.quality import LineTotals, QualityRow, check_shares, quality_rows
+from segengine.contract.rules import DEFECTS
+from segengine.contract.scan import (
+    RULE,
+    count_when,
+    counts_of,
+    name_of,
+    presence_metrics,
+    present,
+    replaced_characters,
+    rule_metrics,
+    scan,
+    sum_when,
+)
+from segengine.contract.values import canonical_text
+from segengine.errors import InputError
+from segengine.io.read import check_encoding, check_rows_read
+from segengine.io.source import Source
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+__all__ = ["CheckedLines", "check_transactions", "line_totals"]
+
+log = logging.getLogger(__name__)
+
+NOT_LINES = frozenset({"after_as_of", "missing_customer_id", "ignored_customer", *(rule.name for rule in DEFECTS)})
+
+
+@dataclass(frozen=True)
+class CheckedLines:
+    """Order lines that can be aggregated, and the account of those that cannot.
+
+    `lines`: one row is an identified line before `as_of`: customer_id string, order_id string (the local day where there
+    is none), ordered_at timestamp, amount_e4 bigint (1/10,000 of the currency unit), quantity double, product and category
+    string (where mapped), is_return boolean, row_hash bigint (of all source columns), status string (used, ignored,
+    rejected) and rule string (null when used). Times and amounts of rejected lines may be null. Lines of ignored
+    customers are not in it.
+    `quality` is complete once `complete` has added what only a scan of the lines knows. `lines_ignored` and
+    `lines_rejected`: how many of them `lines` has; null where `as_of` was not known while counting.
+    """
+
+    lines: DataFrame
+    ignored_customers: tuple[str, ...]
+    as_of: dt.datetime
+    window_start: dt.datetime | None
+    quality: tuple[QualityRow, ...]
+    rows_read: int
+    amount_read_e4: int
+    mapped: frozenset[str]
+    warnings: tuple[str, ...]
+    drop_duplicates: bool = False
+    latest: bool = False
+    quarantine: str | None = None
+    lines_ignored: int | None = None
+    lines_rejected: int | None = None
+
+
+def check_transactions(
+    source: Source,
+    config: Config,
+    *,
+    now: dt.datetime,
+    run_id: str,
+    quarantine: str,
+    known_customers: DataFrame | None = None,
+) -> CheckedLines:
+    """Classify every row, write the rejected ones below the folder `quarantine`, and count, in one scan of the source.
+
+    `now` knows its zone. `known_customers` (customer_id) is asked only with quality.unknown_customers: reject.
+    InputError: a column, expression, file or encoding is not what it should be. QualityError: more rows are rejected
+    than quality.max_rejected_share allows, or none is left; the quarantine is kept.
+    """
+    table = config.tables.transactions
+    listed = tuple(dict.fromkeys(canonical_text(name) for name in (table.ignore_customers if table else ())))
+    found = read_lines(source, config, microseconds(now), listed, known_customers)
+    window = configured_window(config)
+    classified = found.classified(window, with_after=True)
+    metrics = rule_metrics(found.rules, ours.E4) | _metrics(found, source, window, listed)
+    texts = _expressions(config)
+    seen, folder = scan(
+        classified, source, found.rules, metrics, run_id=run_id, quarantine=quarantine, expressions=texts
+    )
+    check_rows_read(source, seen["rows"])
+    if seen["replaced"]:
+        check_encoding(source, seen["replaced"])
+    if not seen["rows"]:
+        raise InputError(
+            "transactions: the table has no rows.", where=source.facts.location, todo="Check the path and the export."
+        )
+    quality = quality_rows("transactions", found.rules, counts_of(found.rules, seen, True), _notes(seen))
+    log.info("transactions: %s rows read, run %s", f"{seen['rows']:,}", run_id)
+    check_shares(quality, config.quality.max_rejected_share, "transactions", folder)
+    listed_here = present(listed, seen)
+    known = window or latest_window(seen["newest_us"], config)
+    return CheckedLines(
+        lines=_lines(found, known, latest=window is None),
+        ignored_customers=listed_here,
+        as_of=known.as_of,
+        window_start=known.start,
+        quality=quality,
+        rows_read=seen["rows"],
+        amount_read_e4=seen["amount"],
+        mapped=found.mapped,
+        warnings=(
+            *source.facts.warnings,
+            *_warnings(seen, config, known, now, quality[0].rows, len(listed) - len(listed_here)),
+        ),
+        drop_duplicates=table is not None and table.duplicates == "drop",
+        latest=window is None,
+        quarantine=folder,
+        lines_ignored=None if window is None else seen["lines_ignored"],
+        lines_rejected=None if window is None else seen["lines_rejected"],
+    )
+
+
+def _expressions(config: Config) -> dict[str, str]:
+    table = config.tables.transactions
+    if table is None:
+        return {}
+    texts = {f"columns.{name}": text for name, text in table.columns.items()}
+    texts |= {f"rules.{name}": text for name, text in table.rules.items()}
+    return texts | ({"returns": table.returns} if table.returns else {})
+
+
+def _metrics(found: Lines, source: Source, window: Window | None, listed: tuple[str, ...]) -> dict[str, Column]:
+    """What is counted beside the rules: notes, the newest used row, encoding, and which ignored customers occur."""
+    used = F.col(RULE) == len(found.rules)
+    at = F.col(ours.AT)
+    seconds = F.hour(at) * 3600 + F.minute(at) * 60 + F.second(at)
+    metrics = {
+        "replaced": replaced_characters(source),
+        "newest_us": F.max(F.when(used, F.col(ours.AT_US))),
+        "day_seconds": F.sum(F.when(used, seconds)),
+        "amount_rounded": count_when(used & F.col(ours.ROUNDED)),
+        "amount_rounded_e4": sum_when(used & F.col(ours.ROUNDED), ours.E4),
+        "bad_quantity": count_when(used & F.col(ours.BAD_QUANTITY)),
+        "bad_quantity_e4": sum_when(used & F.col(ours.BAD_QUANTITY), ours.E4),
+    }
+    if found.order_mapped:
+        without = used & F.col(ours.ORDER).isNull()
+        metrics |= {"missing_order_id": count_when(without), "missing_order_id_e4": sum_when(without, ours.E4)}
+    if window is not None:
+        kept = _is_line(found, window)
+        for outcome in ("ignored", "rejected"):
+            metrics[f"lines_{outcome}"] = count_when(kept & F.col(RULE).isin(*_positions(found, outcome)))
+    ignored = F.col(RULE) == [rule.name for rule in found.rules].index("ignored_customer")
+    metrics |= presence_metrics(listed, ours.ID, ignored)
+    return metrics
+
+
+def _positions(found: Lines, outcome: str) -> list[int]:
+    return [index for index, rule in enumerate(found.rules) if rule.outcome == outcome]
+
+
+def _is_line(found: Lines, window: Window) -> Column:
+    """Whether a classified row is an identified line before `as_of`."""
+    outside = [i for i, rule in enumerate(found.rules) if rule.name in NOT_LINES]
+    return ~F.col(RULE).isin(*outside) & F.coalesce(F.col(ours.AT_US) < window.as_of_us, F.lit(True))
+
+
+def _lines(found: Lines, window: Window, *, latest: bool) -> DataFrame:
+    """The lines that features are built from; see CheckedLines."""
+    classified = found.classified(window, with_after=not latest)
+    outcome = F.get(F.array(*(F.lit(rule.outcome) for rule in found.rules)), F.col(RULE))
+    day = F.date_format(F.col(ours.AT), "yyyy-MM-dd")
+    optional = {"quantity": ours.QUANTITY, "product": ours.PRODUCT, "category": ours.CATEGORY}
+    return classified.filter(_is_line(found, window)).select(
+        F.col(ours.ID).alias("customer_id"),
+        F.coalesce(F.col(ours.ORDER), day, F.lit("")).alias("order_id"),
+        F.col(ours.AT).alias("ordered_at"),
+        F.col(ours.E4).alias("amount_e4"),
+        *(F.col(column).alias(name) for name, column in optional.items() if name in found.mapped),
+        F.col(ours.RETURN).alias("is_return"),
+        F.col(ours.HASH).alias("row_hash"),
+        F.coalesce(outcome, F.lit("used")).alias("status"),
+        name_of(found.rules).alias("rule"),
+    )
+
+
+def _notes(seen: dict[str, int]) -> dict[str, tuple[int, int | None]]:
+    names = ("amount_rounded", "missing_order_id", "bad_quantity")
+    return {name: (seen[name], seen[f"{name}_e4"]) for name in names if name in seen}
+
+
+def _warnings(
+    seen: dict[str, int], config: Config, window: Window, now: dt.datetime, used: int, absent: int
+) -> tuple[str, ...]:
+    warnings = []
+    if window.as_of > now:
+        warnings.append(
+            f"as_of, {window.as_of:%Y-%m-%d %H:%M} UTC, is later than now: orders up to then are still to come."
+        )
+    if config.as_of == "latest" and used:
+        newest = (EPOCH + dt.timedelta(microseconds=seen["newest_us"])).astimezone(ZoneInfo(config.timezone))
+        usual = seen["day_seconds"] / used
+        if newest.hour * 3600 + newest.minute * 60 + newest.second < usual:
+            warnings.append(
+                f"The last day looks incomplete: its newest order is at {newest:%H:%M} on {newest:%Y-%m-%d}, "
+                f"and half of all orders are later in the day. Set as_of to leave it out."
+            )
+    if absent:
+        warnings.append(f"{absent} of the ignore_customers of transactions do not occur in the table.")
+    return tuple(warnings)
+
+
+def line_totals(checked: CheckedLines) -> LineTotals:
+    """One scan of the lines, for when no features are built: what they hold, and how many are exact duplicates."""
+    amount, status = F.col("amount_e4"), F.col("status")
+    keys = ("customer_id", "order_id", "row_hash")
+    before = F.col("rule").eqNullSafe("before_history")
+    grouped = checked.lines.groupBy(*keys, "status", before.alias("before")).agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.first(amount).alias("amount_e4"),
+        F.sum(amount.cast("decimal(20,0)")).alias("amounts"),
+    )
+    rows, used = F.col("rows"), status == "used"
+    money = F.col("amounts")
+    sums = {
+        "used_rows": F.when(used, rows),
+        "used_amount_e4": F.when(used, money),
+        "before_history_rows": F.when(F.col("before"), rows),
+        "before_history_amount_e4": F.when(F.col("before"), money),
+        "ignored_rows": F.when(status == "ignored", rows),
+        "rejected_rows": F.when(status == "rejected", rows),
+        "duplicates": F.when(used, rows - 1),
+        "duplicates_amount_e4": F.when(used, money - amount),
+    }
+    found = grouped.agg(*(F.sum(column).alias(name) for name, column in sums.items())).first()
+    return LineTotals(**{name: int((found[name] if found else None) or 0) for name in sums})
