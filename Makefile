@@ -29,7 +29,7 @@ test-pure: setup  ## the tests without Spark, in seconds
 lint: setup  ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check --quiet && $(BIN)/ruff format --check --quiet && echo "ruff: passed"
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 format: setup  ## let ruff format the code and sort its imports
 	@$(BIN)/ruff check --quiet --fix-only && $(BIN)/ruff format

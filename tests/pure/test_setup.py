@@ -1,0 +1,184 @@
+"""Parts of set-up: messages for the wrong Python, a Java that serves Spark, certificates, JARs by their hash."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("setup_tool", ROOT / "tools" / "setup.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fake_java(folder: Path, version: str, knows_module: bool = True) -> Path:
+    """A program that answers as a Java of that version does, and prints its arguments otherwise."""
+    java = folder / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    refuse = "" if knows_module else 'case "$*" in *jdk.incubator.vector*) echo "module not found" >&2; exit 1;; esac\n'
+    java.write_text(
+        f"#!/bin/sh\n{refuse}"
+        f'case "$*" in *-version) echo \'openjdk version "{version}"\' >&2; exit 0;; esac\n'
+        'for a do printf "<%s>" "$a"; done\n'
+    )
+    java.chmod(0o755)
+    return java
+
+
+def test_an_older_python_can_read_the_file_and_so_tell_that_it_is_too_old():
+    text = (ROOT / "tools" / "setup.py").read_text(encoding="utf-8")
+    ast.parse(text, feature_version=(3, 6))
+    first = [line for line in text.splitlines() if line and not line.startswith('"""')][:3]
+    assert first[0] == "import sys"
+    assert first[1].startswith("if sys.version_info < (3, 11)")
+
+
+def test_a_python_without_ensurepip_gets_one_clear_message(tool, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ensurepip" else object())
+    assert tool.main(["--folder", str(tmp_path / "new")]) == 1
+    told = capsys.readouterr().err
+    assert "ensurepip is missing" in told
+    assert f"apt install python{sys.version_info.major}.{sys.version_info.minor}-venv" in told
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "knows_module", "problem"),
+    [
+        ("17.0.15", True, ""),
+        ("21.0.8", True, ""),
+        ("25", True, ""),
+        ("11.0.20", True, "is Java 11, too old"),
+        ("1.8.0_402", True, "is Java 8, too old"),
+        ("21.0.8", False, "lacks the module jdk.incubator.vector"),
+    ],
+)
+def test_a_java_is_used_only_when_spark_can_start_with_it(tool, tmp_path, version, knows_module, problem):
+    found = tool.java_problem(fake_java(tmp_path, version, knows_module))
+    assert problem in found
+    assert bool(problem) == bool(found)
+
+
+def test_a_file_that_is_no_program_is_no_java(tool, tmp_path):
+    (tmp_path / "java").write_text("not a program")
+    assert "does not run" in tool.java_problem(tmp_path / "java")
+
+
+def test_the_wrapped_java_drops_the_one_argument_it_cannot_serve_and_keeps_all_others(tool, tmp_path):
+    runtime = tmp_path / "it's a runtime"
+    fake_java(runtime, "21.0.8", knows_module=False)
+    (runtime / "lib").mkdir()
+    (runtime / "bin" / "keytool").touch()
+    home = tmp_path / "home with space"
+    tool.make_java_home(runtime, home)
+    given = ["-Xmx1g", "--add-modules=jdk.incubator.vector", "a b", "", "--add-modules=java.sql", "$x"]
+    answer = subprocess.run([home / "bin" / "java", *given], capture_output=True, text=True, check=True)
+    assert answer.stdout == "<-Xmx1g><a b><><--add-modules=java.sql><$x>"
+    assert tool.java_problem(home / "bin" / "java") == ""
+    assert (home / "lib").is_dir()
+    assert (home / "bin" / "keytool").exists()
+
+
+def test_java_reads_the_trust_store_made_from_the_machines_certificates(tool, tmp_path):
+    bundle = next((Path(path) for path in tool.CA_BUNDLES if Path(path).is_file()), None)
+    if bundle is None:
+        pytest.skip("this machine has no bundle of trusted certificates")
+    keytool = find_keytool()
+    if keytool is None:
+        pytest.skip("this machine's Java comes without keytool")
+    text = bundle.read_text(encoding="utf-8")
+    store = tmp_path / "trusted.jks"
+    store.write_bytes(tool.java_trust_store(text))
+    command = [keytool, "-list", "-keystore", store, "-storetype", "JKS", "-storepass", tool.STORE_PASSWORD]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"})
+    assert answer.stdout.count("trustedCertEntry") == len(CERTIFICATE.findall(text)) > 0
+
+
+def find_keytool() -> str | None:
+    places = [Path(sys.prefix) / "share" / "segengine" / "java" / "bin"]
+    if os.environ.get("JAVA_HOME"):
+        places.insert(0, Path(os.environ["JAVA_HOME"]) / "bin")
+    path = os.pathsep.join([*map(str, places), os.environ.get("PATH", "")])
+    return shutil.which("keytool", path=path)
+
+
+def test_the_proxy_of_the_environment_is_passed_to_java(tool, tmp_path, monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    options = tool.network_options(tmp_path)
+    assert "-Dhttps.proxyHost=proxy.example" in options
+    assert "-Dhttps.proxyPort=3128" in options
+
+
+def test_a_jar_with_another_hash_is_refused(tool, tmp_path, monkeypatch):
+    env = tool.Environment(tmp_path / "venv")
+
+    def resolve(env, java, scratch):
+        (scratch / "jars").mkdir()
+        for name in tool.wanted_jars():
+            (scratch / "jars" / name).write_bytes(b"not what was asked for")
+
+    monkeypatch.setattr(tool, "resolve_jars", resolve)
+    with pytest.raises(tool.SetupError, match=r"was not installed: its SHA-256 is [0-9a-f]{64}"):
+        tool.fetch_jars(env, tool.Progress(), Path("java"))
+    assert not list((tmp_path / "venv").rglob("*.jar"))
+
+
+def test_a_jar_that_was_damaged_later_is_fetched_again(tool, tmp_path, monkeypatch):
+    import hashlib
+
+    env = tool.Environment(tmp_path / "venv")
+    fetched = []
+
+    def resolve(env, java, scratch):
+        fetched.append(1)
+        (scratch / "jars").mkdir()
+        (scratch / "jars" / "a-1.jar").write_bytes(b"good")
+
+    monkeypatch.setattr(tool, "resolve_jars", resolve)
+    monkeypatch.setattr(tool, "wanted_jars", lambda: {"a-1.jar": hashlib.sha256(b"good").hexdigest()})
+    jar = env.ours / "jars" / "a-1.jar"
+    for _ in range(2):
+        tool.fetch_jars(env, tool.Progress(), Path("java"))
+    assert fetched == [1]
+    jar.write_bytes(b"bad")
+    (jar.parent / "b-1.jar").write_bytes(b"of an older version")
+    tool.fetch_jars(env, tool.Progress(), Path("java"))
+    assert fetched == [1, 1]
+    assert [(file.name, file.read_bytes()) for file in jar.parent.iterdir()] == [("a-1.jar", b"good")]
+
+
+def test_an_environment_is_kept_whatever_python_runs_set_up_unless_one_is_asked_for(tool, tmp_path, monkeypatch):
+    env = tool.Environment(tmp_path / "venv")
+    env.python.parent.mkdir(parents=True)
+    env.python.symlink_to(sys.executable)
+    env.mark("environment", str(env.folder))
+    env.mark("python", "3.99")
+    made = []
+
+    def run(command):
+        made.append(command)
+        return ""
+
+    monkeypatch.setattr(tool, "run", run)
+    tool.make_environment(env, tool.Progress(), False)
+    assert not made
+    tool.make_environment(env, tool.Progress(), True)
+    assert len(made) == 1
+    assert tool.Environment(tmp_path / "venv").done["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
