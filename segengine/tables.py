@@ -66,7 +66,7 @@ SEGMENTS = _table(
     Column("revenue", "money", "revenue in the window, in the configured currency", nullable=True),
     Column("revenue_share", "double", "share of the segmented customers' revenue, 0 to 1", nullable=True),
     Column("average_order_value", "money", "revenue divided by orders", nullable=True),
-    Column("mean_distance", "double", "mean distance of its customers to its centre, prepared units"),
+    Column("mean_distance", "double", "mean distance of its customers to its centre, prepared units", nullable=True),
     Column("outliers", "long", "customers flagged as far from the centre"),
     Column("rule", "string", "a rule that describes the segment", nullable=True),
     Column("stability", "double", "bootstrap stability, 0 to 1", nullable=True),
@@ -79,7 +79,12 @@ ASSIGNMENTS = _table(
     ("customer_key",),
     Column("customer_key", "long", "key of the customer"),
     Column("segment_key", "int", "the segment", nullable=True),
-    Column("lane", "string", "why there is no segment: ignored, opted_out, only_returns, no_purchases, too_new", nullable=True),
+    Column(
+        "lane",
+        "string",
+        "why there is no segment: ignored, opted_out, only_returns, no_purchases, too_new",
+        nullable=True,
+    ),
     Column("assigned_by", "string", "nearest (centre), or held (kept near a border)", nullable=True),
     Column("distance", "double", "Euclidean distance to the own centre, prepared units", nullable=True),
     Column("margin", "double", "(distance to runner-up - distance) / distance to runner-up, 0 to 1", nullable=True),
@@ -100,7 +105,9 @@ CUSTOMERS = _table(
     Column("customer_id", "string", "the id in the source, as canonical text"),
     Column("first_ordered_at", "timestamp", "first order in the window", nullable=True),
     Column("last_ordered_at", "timestamp", "last order in the window", nullable=True),
-    Column("is_known", "boolean", "whether the customers table has the customer; null without such a table", nullable=True),
+    Column(
+        "is_known", "boolean", "whether the customers table has the customer; null without such a table", nullable=True
+    ),
     open_ended=True,
 )
 
@@ -130,14 +137,16 @@ SEGMENT_PROFILES = _table(
     Column("family", "string", "the feature's family"),
     Column("unit", "string", "the feature's unit"),
     Column("mean", "double", "mean over the segment's customers that have a value", nullable=True),
-    Column("median", "double", "median, exact up to 200,000 customers, else of a fixed sample of as many", nullable=True),
+    Column(
+        "median", "double", "median, exact up to 200,000 customers, else of a fixed sample of as many", nullable=True
+    ),
     Column("p10", "double", "10th percentile, as the median", nullable=True),
     Column("p90", "double", "90th percentile, as the median", nullable=True),
     Column("centre", "double", "the centre of the segment in the feature's own unit", nullable=True),
-    Column("z", "double", "(mean - mean of all) / standard deviation of all", nullable=True),
-    Column("index", "double", "100 times mean over mean of all", nullable=True),
+    Column("z", "double", "(mean - mean of all) / standard deviation of all (population)", nullable=True),
+    Column("index", "double", "100 times mean over mean of all, where that is above 0", nullable=True),
     Column("overall_mean", "double", "mean over all segmented customers", nullable=True),
-    Column("missing_share", "double", "share of the segment's customers without a value, 0 to 1"),
+    Column("missing_share", "double", "share of the segment's customers without a value, 0 to 1", nullable=True),
 )
 
 SEGMENT_KPIS = _table(
@@ -155,7 +164,7 @@ SEGMENT_KPIS = _table(
     Column("average_order_value", "money", "revenue divided by orders", nullable=True),
     Column("revenue_per_customer", "money", "revenue divided by customers", nullable=True),
     Column("active_90_days", "long", "customers with an order in the last 90 days", nullable=True),
-    Column("mean_distance", "double", "mean distance to the centre, prepared units"),
+    Column("mean_distance", "double", "mean distance to the centre, prepared units", nullable=True),
     cumulative=True,
     replaced_by=("as_of",),
 )
@@ -172,7 +181,9 @@ MODELS = _table(
     Column("features", "string", "names of the features, comma-separated"),
     Column("customers", "long", "customers it was fitted on"),
     Column("inertia", "double", "sum of squared distances to the centres, prepared units"),
-    Column("macro_silhouette", "double", "mean of the segments' mean silhouettes, Euclidean, on a sample", nullable=True),
+    Column(
+        "macro_silhouette", "double", "mean of the segments' mean silhouettes, Euclidean, on a sample", nullable=True
+    ),
     Column("micro_silhouette", "double", "mean silhouette of the sample's customers, Euclidean", nullable=True),
     Column("calinski_harabasz", "double", "between over within variance, high is good", nullable=True),
     Column("davies_bouldin", "double", "mean worst overlap of two segments, low is good", nullable=True),
@@ -192,7 +203,9 @@ QUALITY = _table(
     Column("as_of", "timestamp", "the moment the features look back from"),
     Column("table", "string", "transactions or customers"),
     Column("rule", "string", "name of the rule; used for the rows that passed"),
-    Column("outcome", "string", "used, rejected (in quarantine), ignored (by a named rule), or noted (used, but counted)"),
+    Column(
+        "outcome", "string", "used, rejected (in quarantine), ignored (by a named rule), or noted (used, but counted)"
+    ),
     Column("rows", "long", "rows"),
     Column("amount", "money", "sum of their amounts, where they have one", nullable=True),
     Column("text", "string", "what the rule means, in a sentence"),
@@ -274,3 +287,65 @@ MINOR_UNITS: dict[str, int] = {
 def minor_unit(currency: str) -> int:
     """Digits after the decimal point at which money in this currency is published (ISO 4217)."""
     return MINOR_UNITS.get(currency.upper(), 2)
+
+
+def by_name(name: str) -> Table:
+    """The published table of that name; KeyError when there is none."""
+    return {table.name: table for table in TABLES}[name]
+
+
+KIND_TEXT: dict[Kind, str] = {
+    "string": "text",
+    "int": "32-bit integer",
+    "long": "64-bit integer",
+    "double": "64-bit float",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp, UTC, microseconds",
+    "money": "decimal(20, minor unit)",
+}
+
+HEAD = """# Published tables
+
+What lies in `gold` of an output. This page is made from `segengine/tables.py` by `python -m segengine.tables`; a test
+keeps it current. How the tables become visible, and how to read them, is in [publishing.md](publishing.md).
+
+Money has as many decimals as the currency's minor unit (2 for EUR, 0 for JPY) and is rounded half up, from exact sums in
+1/10,000 of the unit. No column is nested. Every row names the publication that wrote it. A column that may be null
+says so; all others never are.
+"""
+
+
+def as_markdown() -> str:
+    """The reference of all published tables, as docs/tables.md holds it."""
+    return "\n".join([HEAD, *(_table_markdown(table) for table in TABLES)])
+
+
+def _table_markdown(table: Table) -> str:
+    lines = [f"## {table.name}", "", f"{table.grain[0].upper()}{table.grain[1:]}. Key: {_code(table.key)}.", ""]
+    if table.cumulative:
+        replaced = _code(table.replaced_by)
+        lines += [f"Cumulative: rows of earlier publications stay, unless new rows have the same {replaced}.", ""]
+    lines += ["| column | type | what it is |", "|---|---|---|"]
+    for column in table.columns:
+        text = column.text.replace("|", "\\|") + ("; may be null" if column.nullable else "")
+        lines.append(f"| `{column.name}` | {KIND_TEXT[column.kind]} | {text} |")
+    if table.open_ended:
+        lines += ["", OPEN_ENDED[table.name]]
+    return "\n".join(lines) + "\n"
+
+
+OPEN_ENDED = {
+    "assignments": "One more column follows for each feature, by its name: a 64-bit float in its own unit (null where there is no "
+    "value), or text for a category. A feature with the name of a column above gets `_feature` behind its name.",
+    "customers": "One more column follows for each attribute of the customers table: a 64-bit float or text. An attribute with the "
+    "name of a column above gets `_attribute` behind its name.",
+}
+
+
+def _code(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")

@@ -1,0 +1,1 @@
+"""From scored customers to published tables, visible all at once or not at all."""

@@ -1,0 +1,113 @@
+"""Build every published table from the scored customers and the facts of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from segengine.errors import PublicationError
+from segengine.features.prepare_sample import SAMPLE_LIMIT
+from segengine.publish.facts import RunFacts
+from segengine.publish.keys import KeyHash, customer_key, with_customer_key
+from segengine.publish.measure import Measures, epoch_micros, measure
+from segengine.publish.shape import conform, conform_rows, money, published_names, quoted
+from segengine.publish.small_tables import small_rows
+from segengine.tables import ASSIGNMENTS, CUSTOMERS, by_name
+
+__all__ = ["Built", "build_tables"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """Tables ready to publish: small ones as Arrow tables, those as long as the customers as DataFrames."""
+
+    tables: dict[str, DataFrame | pa.Table]
+    rows: dict[str, int]
+    """How many rows each of the DataFrames has, counted on the way."""
+    measures: Measures
+
+
+def build_tables(
+    scored: DataFrame,
+    facts: RunFacts,
+    *,
+    previous_customers: DataFrame | None = None,
+    key_hash: KeyHash = customer_key,
+    sample_limit: int = SAMPLE_LIMIT,
+) -> Built:
+    """Every table of segengine/tables.py but `publications`, which publishing writes itself.
+
+    `scored`: one row a customer (customer_id, lane, segment_index, distance, margin, runner_up_index, is_outlier,
+    assigned_by, feature columns, revenue_e4, orders, first_ordered_at, last_ordered_at, is_known, attributes); it is read
+    half a dozen times, so persist it. `previous_customers` is the table now published; its keys stay. Raises PublicationError.
+    """
+    _check_segments(facts)
+    measures = measure(scored, facts.features, as_of=facts.as_of, timezone=facts.timezone, sample_limit=sample_limit)
+    unknown = set(measures.segments) - {s.index for s in facts.segments}
+    if unknown:
+        raise PublicationError(
+            "Customers are in segments that the model does not have.", found=f"index {sorted(unknown)}"
+        )
+    keyed = with_customer_key(scored, previous_customers, key_hash=key_hash)
+    small = {
+        name: conform_rows(rows, by_name(name), facts.minor_unit, facts.publication_id)
+        for name, rows in small_rows(facts, measures).items()
+    }
+    large = {"assignments": _assignments(keyed, facts), "customers": _customers(keyed, facts)}
+    return Built({**small, **large}, dict.fromkeys(large, measures.customers), measures)
+
+
+def _check_segments(facts: RunFacts) -> None:
+    indices = sorted(s.index for s in facts.segments)
+    keys = {s.segment_key for s in facts.segments}
+    if indices != list(range(len(facts.centres))) or len(keys) != len(indices):
+        raise PublicationError(
+            "Segments do not fit the model's centres.",
+            where="segments",
+            found=f"index {indices} for {len(facts.centres)} centres",
+        )
+
+
+def _assignments(keyed: DataFrame, facts: RunFacts) -> DataFrame:
+    names = published_names((f.name for f in facts.features), ASSIGNMENTS, "_feature")
+    types = {f.name: "double" if f.kind == "numeric" else "string" for f in facts.features}
+    rows = keyed.select(
+        "customer_key",
+        _segment_key(facts, "segment_index").alias("segment_key"),
+        "lane",
+        "assigned_by",
+        "distance",
+        "margin",
+        _segment_key(facts, "runner_up_index").alias("runner_up_key"),
+        "is_outlier",
+        money(F.col("revenue_e4"), facts.minor_unit).alias("revenue"),
+        F.col("orders").cast("bigint").alias("orders"),
+        F.lit(facts.model_version).alias("model_version"),
+        _moment(facts).alias("as_of"),
+        *(F.col(quoted(name)).cast(types[name]).alias(published) for name, published in names.items()),
+    )
+    more = [(published, types[name]) for name, published in names.items()]
+    return conform(rows, ASSIGNMENTS, facts.minor_unit, facts.publication_id, more)
+
+
+def _customers(keyed: DataFrame, facts: RunFacts) -> DataFrame:
+    names = published_names((a.name for a in facts.attributes), CUSTOMERS, "_attribute")
+    types = {a.name: "double" if a.kind == "numeric" else "string" for a in facts.attributes}
+    columns = [F.col(quoted(a.column)).cast(types[a.name]).alias(names[a.name]) for a in facts.attributes]
+    rows = keyed.select("customer_key", "customer_id", "first_ordered_at", "last_ordered_at", "is_known", *columns)
+    more = [(published, types[name]) for name, published in names.items()]
+    return conform(rows, CUSTOMERS, facts.minor_unit, facts.publication_id, more)
+
+
+def _segment_key(facts: RunFacts, index: str) -> Column:
+    """The lasting key of a segment by its index; null stays null."""
+    keys = [F.lit(s.segment_key) for s in sorted(facts.segments, key=lambda s: s.index)]
+    return F.element_at(F.array(*keys), F.col(index) + 1)
+
+
+def _moment(facts: RunFacts) -> Column:
+    """The as-of instant as a literal that no session time zone can shift."""
+    return F.timestamp_micros(F.lit(epoch_micros(facts.as_of)).cast("bigint"))

@@ -1,0 +1,182 @@
+"""Delta publications: tables commit one by one, then `publications` records every version; what is not recorded is undone."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from segengine.io.files import Store
+from segengine.publish import delta_log
+from segengine.publish.carry import carried_frame
+from segengine.publish.record import GOLD, Checkpoint, Publication, publications_row
+from segengine.publish.shape import types_of
+from segengine.tables import TABLES, by_name
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["last_recorded", "publish_delta", "read_version", "recover"]
+
+log = logging.getLogger(__name__)
+
+PROPERTIES = {
+    "delta.enableDeletionVectors": "false",
+    "delta.columnMapping.mode": "none",
+    "delta.logRetentionDuration": "interval 520 weeks",
+    "delta.deletedFileRetentionDuration": "interval 520 weeks",
+}
+"""Power BI reads neither deletion vectors nor mapped columns. Recorded versions must stay readable, for longer than Delta's
+30 and 7 days: until somebody vacuums with a shorter retention on purpose."""
+
+LOCAL_SETTINGS = {"spark.databricks.delta.snapshotPartitions": "1"}
+"""Delta reads a table's log with 50 tasks; these logs are tiny."""
+
+
+def last_recorded(store: Store) -> Publication | None:
+    """The newest complete publication; None before the first. Needs no Spark: the log of `publications` says it."""
+    return delta_log.last_publication(store, _folder("publications"))
+
+
+def read_version(spark: SparkSession, store: Store, name: str, version: int | None) -> DataFrame:
+    """A table as of a version; the newest when None."""
+    reader = spark.read.format("delta")
+    return (reader if version is None else reader.option("versionAsOf", version)).load(store.uri(_folder(name)))
+
+
+def publish_delta(
+    store: Store,
+    spark: SparkSession,
+    tables: Mapping[str, DataFrame | pa.Table],
+    rows: Mapping[str, int],
+    publication: Publication,
+    *,
+    still_ours: Callable[[], None],
+    done: Checkpoint,
+) -> Publication:
+    """Undo what an interrupted publication left, commit table by table, record all versions last.
+
+    When it fails, the tables committed so far are put back.
+    """
+    with _settings(spark):
+        previous = last_recorded(store)
+        recover(store, spark, previous)
+        done("recovered")
+        try:
+            versions = {}
+            for name, new in tables.items():
+                versions[name] = _commit(store, spark, name, new, rows.get(name), publication, previous)
+                done(f"written {name}")
+            still_ours()
+            publication = replace(publication, table_versions=versions)
+            _commit(store, spark, "publications", publications_row(publication), None, publication, previous)
+        except BaseException:
+            _put_back(store, spark, publication, previous)
+            raise
+    done("visible")
+    return publication
+
+
+def recover(store: Store, spark: SparkSession, recorded: Publication | None) -> None:
+    """Restore every table that has commits of a publication that was never recorded; needs the lock."""
+    for table in TABLES:
+        if table.name == "publications":
+            continue
+        folder = _folder(table.name)
+        version = recorded.table_versions.get(table.name) if recorded else None
+        left = delta_log.unrecorded_commits(store, folder, version)
+        if not left:
+            continue
+        if version is None:
+            store.delete(folder)
+            log.warning("table %s of an interrupted first publication deleted", table.name)
+            continue
+        spark.sql(f"RESTORE TABLE delta.`{store.uri(folder)}` TO VERSION AS OF {version}")
+        log.warning(
+            "table %s put back to version %d, as an interrupted publication had changed it", table.name, version
+        )
+
+
+def _put_back(store: Store, spark: SparkSession, publication: Publication, previous: Publication | None) -> None:
+    try:
+        recorded = last_recorded(store)
+        if recorded is None or recorded.publication_id != publication.publication_id:
+            recover(store, spark, previous)
+    except Exception as error:  # the failure that brought us here matters more; the next run recovers
+        log.warning("tables could not be put back, the next run does it: %s", type(error).__name__)
+
+
+def _commit(
+    store: Store,
+    spark: SparkSession,
+    name: str,
+    new: DataFrame | pa.Table,
+    expected: int | None,
+    publication: Publication,
+    previous: Publication | None,
+) -> int:
+    """Overwrite one table in one commit, check it; its new version."""
+    table, folder = by_name(name), _folder(name)
+    frame = _as_frame(spark, new)
+    if isinstance(new, pa.Table):
+        expected = new.num_rows
+    before = delta_log.latest_version(store, folder)
+    if table.cumulative and previous is not None and before is not None:
+        frame = carried_frame(frame, read_version(spark, store, name, previous.table_versions.get(name)), table)
+        expected = None
+    told = _metadata(store, folder, before, frame, publication)
+    writer = frame.coalesce(1 if isinstance(new, pa.Table) else delta_log.files_for(expected, len(frame.columns)))
+    writing = writer.write.format("delta").mode("overwrite").option("userMetadata", json.dumps(told))
+    if before is None or told["added"] or told["removed"]:
+        writing = writing.option("overwriteSchema", "true").options(**PROPERTIES)
+    writing.save(store.uri(folder))
+    return delta_log.check_commit(store, folder, before, publication.publication_id, expected)
+
+
+def _metadata(
+    store: Store, folder: str, before: int | None, frame: DataFrame, publication: Publication
+) -> dict[str, Any]:
+    """What the commit says of itself; a change of columns is told there and in the log."""
+    columns = types_of(frame)
+    old = delta_log.columns_at(store, folder, before) if before is not None else columns
+    added = [f"{name} {kind}" for name, kind in columns.items() if old.get(name) != kind]
+    removed = [f"{name} {kind}" for name, kind in old.items() if columns.get(name) != kind]
+    if added or removed:
+        log.warning(
+            "columns of %s change: added %s; removed %s",
+            folder,
+            ", ".join(added) or "none",
+            ", ".join(removed) or "none",
+        )
+    return {**publication.as_json(), "columns": columns, "added": added, "removed": removed}
+
+
+def _as_frame(spark: SparkSession, rows: DataFrame | pa.Table) -> DataFrame:
+    if not isinstance(rows, pa.Table):
+        return rows
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in types_of(rows).items())
+    return spark.createDataFrame([tuple(row.values()) for row in rows.to_pylist()], schema)
+
+
+def _folder(name: str) -> str:
+    return f"{GOLD}/{name}"
+
+
+@contextmanager
+def _settings(spark: SparkSession) -> Iterator[None]:
+    before = {key: spark.conf.get(key, None) for key in LOCAL_SETTINGS}
+    for key, value in LOCAL_SETTINGS.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, old in before.items():
+            if old is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, old)

@@ -1,0 +1,95 @@
+"""What a run hands to publishing beside its scored customers: plain facts, no Spark."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+__all__ = ["Attribute", "FeatureFact", "QualityFact", "RunFacts", "SegmentInfo"]
+
+Value = float | str | None
+Kind = Literal["numeric", "categorical"]
+
+
+class FeatureFact(Protocol):
+    """A feature, as the catalog of features describes it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+
+
+class QualityFact(Protocol):
+    """What a rule did to the rows of a table, as the contract counts it."""
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def amount_e4(self) -> int | None: ...
+    @property
+    def text(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class SegmentInfo:
+    """A segment of the model. `index` is its place in the model's centres, `segment_key` its lasting number."""
+
+    segment_key: int
+    segment_id: str
+    name: str
+    index: int
+    rule: str | None = None
+    stability: float | None = None
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A column of the scored rows that describes the customer, and the name to publish it under."""
+
+    name: str
+    column: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """A run. Times are aware; amounts are in 1/10,000 of the currency unit; `centres[i]` maps feature to value in its own
+    unit, for the segment of index i; `models` are rows of the table `models`, without their publication id."""
+
+    publication_id: str
+    run_id: str
+    command: str
+    started_at: dt.datetime
+    finished_at: dt.datetime
+    as_of: dt.datetime
+    timezone: str
+    minor_unit: int
+    model_version: str
+    models: tuple[Mapping[str, object], ...]
+    segments: tuple[SegmentInfo, ...]
+    features: tuple[FeatureFact, ...]
+    centres: tuple[Mapping[str, Value], ...]
+    quality: tuple[QualityFact, ...]
+    rows_read: int
+    rows_used: int
+    rows_rejected: int
+    rows_ignored: int
+    amount_read_e4: int | None
+    inputs: str
+    config_sha256: str
+    segengine_version: str
+    spark_version: str
+    attributes: tuple[Attribute, ...] = ()
