@@ -11,12 +11,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
 from segengine.errors import ConfigError
 
-__all__ = ["MAX_BYTES", "Document", "KeyPath", "Value", "key_path", "read"]
+__all__ = ["MAX_BYTES", "Document", "KeyPath", "Value", "key_path", "printable", "read", "redact"]
 
 KeyPath = tuple[str | int, ...]
 """Where a value is: keys, and positions in lists from 0."""
@@ -56,14 +57,12 @@ class Document:
 
     def shown(self, path: KeyPath) -> str | None:
         """The value at this path as it may be shown: references instead of secrets; None where there is none."""
-        value: object = self.values
+        value: Any = self.values
         for step in path:
-            if isinstance(value, dict) and step in value:
-                value = value[step]
-            elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-                value = value[step]
-            else:
+            inside = step in value if isinstance(value, dict) else isinstance(value, list) and step in range(len(value))
+            if not inside:
                 return None
+            value = value[step]
         return _text(value, path, self.templates)
 
     def redact(self, text: str) -> str:
@@ -79,22 +78,28 @@ def redact(text: str, secrets: Mapping[str, str]) -> str:
     return text
 
 
-def _text(value: object, path: KeyPath, templates: Mapping[KeyPath, str], limit: int = 120) -> str:
+def _text(value: object, path: KeyPath, templates: Mapping[KeyPath, str]) -> str:
+    if value in ("", None, [], {}):
+        return "empty text" if value == "" else "nothing"
     if isinstance(value, dict):
         text = "{" + ", ".join(f"{k}: {_text(v, (*path, k), templates)}" for k, v in value.items()) + "}"
     elif isinstance(value, list):
         text = "[" + ", ".join(_text(v, (*path, n), templates) for n, v in enumerate(value)) + "]"
-    elif value is None:
-        text = "nothing"
     else:
-        text = repr(templates.get(path, str(value)))[1:-1] or "'' (empty text)"
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+        text = templates.get(path, str(value))
+    return printable(text)
 
 
 def key_path(path: KeyPath) -> str:
     """`("segments", "k", 0)` -> `segments.k[0]`."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{printable(step, 60)}" for step in path)
     return text.removeprefix(".")
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """At most so many characters, and none that moves a cursor, starts a line or hides: those are escaped."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
 def read(text: str, *, file: str, environ: Mapping[str, str] | None = None) -> Document:
@@ -143,18 +148,18 @@ def _check_events(text: str, document: Document) -> None:
             documents += 1
             if documents > 1:
                 raise ConfigError("The file holds more than one document.", where=where, todo="Remove the line `---`.")
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
             raise ConfigError(
                 "Anchors (&) and aliases (*) are not used in a configuration.",
                 where=where,
-                found=f"{'*' if isinstance(event, yaml.AliasEvent) else '&'}{event.anchor}",
+                found=printable(f"{'*' if isinstance(event, yaml.AliasEvent) else '&'}{event.anchor}"),
                 todo="Write the value out; put text that starts with & or * in quotes.",
             )
-        if getattr(event, "tag", None):
+        if isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)) and event.tag is not None:
             raise ConfigError(
                 "Tags (!) are not used in a configuration.",
                 where=where,
-                found=str(event.tag)[:80],
+                found=printable(str(event.tag)),
                 todo="Remove it; put text that starts with ! in quotes.",
             )
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -229,14 +234,14 @@ def _with_environment(node: yaml.ScalarNode, path: KeyPath, document: Document, 
             raise ConfigError(
                 "A reference is written ${env:NAME}.",
                 where=document.where(path),
-                found=repr(node.value)[1:-1],
+                found=printable(node.value),
                 todo="Name an environment variable, or write $${ where ${ itself is meant.",
             )
         if name not in environ:
             raise ConfigError(
                 f"The environment variable {name} is not set.",
                 where=document.where(path),
-                found=repr(node.value)[1:-1],
+                found=printable(node.value),
                 todo=f"Set {name} where segengine runs (on a cluster: where the driver runs).",
             )
         document.templates[path] = node.value
@@ -244,4 +249,6 @@ def _with_environment(node: yaml.ScalarNode, path: KeyPath, document: Document, 
         return environ[name]
 
     text: str = node.value
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ConfigError("A lone surrogate is no character.", where=document.where(path), found=printable(text))
     return REFERENCE.sub(value_of, text)

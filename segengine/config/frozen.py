@@ -16,10 +16,10 @@ class FrozenDict(dict[K, V]):
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("a configuration cannot be changed; write another one")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]  # every way to change a dict
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
-    def __hash__(self) -> int:  # type: ignore[override]  # dict says None: its instances can change
+    def __hash__(self) -> int:  # type: ignore[override]  # dict says None, as its instances can change
         return hash(frozenset(self.items()))
 
     def __reduce__(self) -> tuple[type[FrozenDict[K, V]], tuple[dict[K, V]]]:

@@ -64,7 +64,9 @@ def parse(text: str, *, file: str = "config", folder: Path, environ: Mapping[str
     try:
         config = Config.model_validate(document.values)
     except ValidationError as error:
-        raise as_error([*problems, *problems_of(error)], document) from None  # pydantic's own text says it worse
+        raise as_error(
+            [*problems, *problems_of(error, document)], document
+        ) from None  # pydantic's own text says it worse
     if problems:
         raise as_error(problems, document)
     config._written_paths.update(written)
@@ -80,7 +82,9 @@ def with_as_of(config: Config, as_of: str | dt.date) -> Config:
         moment = parse_moment(as_of)
     except ValueError as error:
         raise ConfigError(f"as_of {error}.", where="as_of", found=repr(as_of)) from error
-    return config.model_copy(update={"as_of": moment})
+    changed = config.model_copy(update={"as_of": moment})
+    changed._templates = {path: text for path, text in config._templates.items() if path != ("as_of",)}
+    return changed
 
 
 def _resolve_paths(document: Document, folder: Path) -> tuple[dict[tuple[str, ...], str], list[Problem]]:

@@ -31,7 +31,9 @@ from segengine.tables import minor_unit
 
 __all__ = [
     "CUSTOMER_ROLES",
+    "FEATURE_PATTERN",
     "LINE_ROLES",
+    "NAME_PATTERN",
     "Config",
     "CsvOptions",
     "CustomersTable",
@@ -95,7 +97,9 @@ Weights = Annotated[
     ],
     Frozen,
 ]
-FeatureName = Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9_]*|attributes\..+)$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
+FEATURE_PATTERN = r"^([a-z][a-z0-9_]*|attributes\..+)$"
+FeatureName = Annotated[str, StringConstraints(pattern=FEATURE_PATTERN)]
 
 
 class CsvOptions(Part):
@@ -144,11 +148,11 @@ class TransactionsTable(TableSource):
     )
     duplicates: Literal["keep", "drop"] = Field(
         "keep",
-        description="Whether rows that equal another row in every column count again; they are counted either way.",
+        description="What becomes of rows that equal another one in every column; their number is told either way.",
     )
     rules: Rules = Field(
         FrozenDict(),
-        description="SQL conditions by name, beside the built-in rules; a row for which one is not true goes to quarantine.",
+        description="SQL conditions by name, beside the built-in rules; rows for which one is not true go to quarantine.",
     )
     ignore_customers: tuple[Text, ...] = Field((), description="Ids of house and guest accounts to leave out.")
 
@@ -162,8 +166,8 @@ class CustomersTable(TableSource):
     )
     attributes: Attributes = Field(
         FrozenDict(),
-        description="Names of columns, or name: column or SQL expression. They are described per segment, and are features "
-        "where features.include says so.",
+        description="Names of columns, or name: column or SQL expression. They are described per segment, and are "
+        "features where features.include says so.",
     )
     protected: Attributes = Field(
         FrozenDict(), description="Like attributes, but never features: only their mix per segment is reported."
@@ -172,7 +176,7 @@ class CustomersTable(TableSource):
         None, description="A SQL condition: who does not want to be profiled, and so is put in no segment."
     )
     rules: Rules = Field(
-        FrozenDict(), description="SQL conditions by name; a row for which one is not true goes to quarantine."
+        FrozenDict(), description="SQL conditions by name; rows for which one is not true go to quarantine."
     )
     ignore_customers: tuple[Text, ...] = Field((), description="Ids of house and guest accounts to leave out.")
 
@@ -230,7 +234,7 @@ class Prepare(Part):
         (0.01, 0.99), description="Quantiles that values are capped at; null for none. Fitted when a model is trained."
     )
     log: Literal["auto", "always", "never"] = Field(
-        "auto", description="Logarithms: where skewed, everywhere, or nowhere."
+        "auto", description="Logarithms where skewed, everywhere, or nowhere."
     )
     scale: Literal["standard", "none"] = Field("standard", description="standard: mean 0, standard deviation 1.")
     weights: Weights = Field(
@@ -253,9 +257,7 @@ class Segments(Part):
     min_share: float = Field(0.03, ge=0, lt=1, description="No segment holds a smaller share of the customers.")
     max_share: float = Field(0.80, gt=0, le=1, description="No segment holds a larger share of the customers.")
     restarts: int = Field(10, ge=1, le=1000, description="Starts per number of segments; the best one counts.")
-    seed: int = Field(
-        7, ge=0, le=2**31 - 1, description="Start of the random numbers: the same seed, the same segments."
-    )
+    seed: int = Field(7, ge=0, le=2**31 - 1, description="Start of random numbers: same seed, same segments.")
 
     @model_validator(mode="after")
     def _check_shares(self) -> Segments:
@@ -277,25 +279,23 @@ class Output(Part):
 
     path: Text = Field(description="A folder of its own: runs write and clean it. Not inside of what is read.")
     format: Literal["parquet", "delta"] = Field("parquet", description="What published tables are written as.")
-    keep_publications: int = Field(
-        5, ge=1, le=1000, description="How many publications are kept, the current one included."
-    )
+    keep_publications: int = Field(5, ge=1, le=1000, description="Publications that are kept, with the current one.")
 
 
 class Config(Part):
     """Everything a run is told. Relative paths start at the folder of the file."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")] = Field(
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] = Field(
         description="A name for the segmentation: letters, digits, - and _."
     )
     kind: Literal["transactions", "customers"] = Field(
         "transactions",
-        description="customers: the customers table has the features already, and there are no order lines.",
+        description="customers: there are no order lines, and the customers table holds the features.",
     )
     as_of: MomentValue = Field(
         "latest",
-        description="Features look at what came before this moment. A date is its midnight in timezone, so is a time without "
-        "an offset; latest is the midnight after the newest good row.",
+        description="Features look at what came before this moment. A date is its midnight in timezone, a time without an "
+        "offset is wall clock there; latest is the midnight after the newest good row.",
     )
     history: SpanOrAll = Field(
         "24 months", description="How far back features look: so many days, weeks, months or years, or all."

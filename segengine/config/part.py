@@ -57,6 +57,10 @@ class Part(BaseModel):
 def _replaced(value: Any, path: KeyPath, template: str) -> Any:
     if not path:
         return template
+    if isinstance(value, Mapping) and isinstance(path[0], int):  # a list of attributes, which became a mapping
+        items = list(value.items())
+        items[path[0]] = (template if len(path) == 1 else items[path[0]][0], template)
+        return dict(items)
     if isinstance(value, Mapping):
         return {k: _replaced(v, path[1:], template) if k == path[0] else v for k, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

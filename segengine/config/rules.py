@@ -1,4 +1,4 @@
-"""What holds between the values of a configuration: each function gives what is wrong, from its section's point of view."""
+"""What holds between values of a configuration: each function gives what is wrong, as its section sees it."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ RESERVED_NAMES = frozenset(
             "category",
             "is_return",
         ),
+        *("row_hash", "status", "rule", "publication_id", "customer_key", "segment_key"),
         *("lane", "revenue_e4", "orders", "first_ordered_at", "last_ordered_at", "is_known", "opted_out"),
         *("lines_used", "lines_ignored", "lines_rejected", "duplicates", "duplicates_e4"),
         *("segment_index", "distance", "margin", "runner_up_index", "is_outlier", "assigned_by"),
@@ -53,51 +54,40 @@ RESERVED_NAMES = frozenset(
 def of_source(table: TableSource) -> Iterator[Wrong]:
     """Where a table is, and options that would do nothing."""
     if table.path is None and table.table is None:
-        yield Wrong((), "needs path (files) or table (a name in a catalog)")
+        yield Wrong((), "needs a path (files) or a table (a name in a catalog)")
     if table.path is not None and table.table is not None:
         yield Wrong(("table",), "cannot be used beside path", "Keep one of the two.")
-    given = table.model_fields_set
-    if "csv" in given and (table.format != "csv" or table.table is not None):
+    if "csv" in table.model_fields_set and (table.format != "csv" or table.table is not None):
         yield Wrong(("csv",), "is for files of format: csv only", "Set format: csv, or remove it.")
-    if table.version is not None and table.format != "delta":
-        yield Wrong(("version",), "is for format: delta only", "Set format: delta, or remove it.")
+    if table.version is not None and table.format != "delta" and table.table is None:
+        yield Wrong(("version",), "is for Delta tables only", "Set format: delta, or remove it.")
 
 
 def of_customers(table: CustomersTable) -> Iterator[Wrong]:
     """Attributes that clash, or that are made from protected ones."""
-    for name in table.attributes:
-        if name in table.protected:
-            yield Wrong(("protected", name), "is in attributes as well", "Keep it under protected only.")
     seen: dict[str, str] = {}
     for name in (*table.attributes, *table.protected):
-        key = name.lower()
-        if seen.get(key, name) != name:
-            yield Wrong(("attributes",), f"names two attributes that differ only in case: {seen[key]} and {name}")
-        seen[key] = name
-    secret = {name.lower() for name in table.protected} | {
-        text.strip("` ").lower() for text in table.protected.values()
-    }
+        if seen.setdefault(name.lower(), name) != name:
+            yield Wrong(("attributes",), "and protected name two that differ only in case", "Rename one.")
+    secret = {text.strip("` ").lower() for pair in table.protected.items() for text in pair}
     for name, text in table.attributes.items():
-        words = identifiers(text) | {text.strip("` ").lower()}
-        made_from = sorted(words & secret)
-        if made_from and name not in table.protected:
-            yield Wrong(
-                ("attributes", name), f"is made from {made_from[0]}, which is protected", "List it under protected."
-            )
+        if name in table.protected:
+            yield Wrong(("protected", name), "is in attributes as well", "Keep it under protected only.")
+        elif secret & {*identifiers(text), text.strip("` ").lower()}:
+            yield Wrong(("attributes", name), "is made from a protected attribute", "List it under protected.")
 
 
 def of_features(features: Features) -> Iterator[Wrong]:
     """Which features are wanted: once each, at least one, custom ones with names and SQL that can be used."""
     if not features.include and not features.custom:
         yield Wrong(("include",), "is empty, and there are no custom features: nothing is left to segment by")
-    for key in ("include", "exclude"):
-        names: tuple[str, ...] = getattr(features, key)
+    for key, names in (("include", features.include), ("exclude", features.exclude)):
         for position, name in enumerate(names):
             if name in names[:position]:
-                yield Wrong((key, position), f"names {name} twice")
+                yield Wrong((key, position), "is there twice", "Keep one of them.")
     for position, name in enumerate(features.exclude):
         if name in features.include:
-            yield Wrong(("exclude", position), f"names {name}, which include wants", "Remove it from one of the two.")
+            yield Wrong(("exclude", position), "is in include as well", "Remove it from one of the two.")
     for name, text in features.custom.items():
         if name in RESERVED_NAMES:
             yield Wrong(("custom", name), "has a name that segengine uses itself", f"Call it my_{name}, say.")
@@ -110,11 +100,9 @@ def of_segments(segments: Segments) -> Iterator[Wrong]:
     """Limits on shares that some number of segments can keep to."""
     low, high = segments.k if isinstance(segments.k, tuple) else (segments.k, segments.k)
     if segments.min_share * low > 1:
-        yield Wrong(("min_share",), f"cannot hold: {low} segments cannot each be above 1/{low} of the customers")
+        yield Wrong(("min_share",), f"is too large for {low} segments", f"Write at most {1 / low:.3f}, or lower k.")
     if segments.max_share * high < 1:
-        yield Wrong(
-            ("max_share",), f"cannot hold: the largest of {high} segments is at least 1/{high} of the customers"
-        )
+        yield Wrong(("max_share",), f"is too small for {high} segments", f"Write more than {1 / high:.3f}, or raise k.")
     if segments.min_share > segments.max_share:
         yield Wrong(("min_share",), "must not be above max_share")
 
@@ -122,9 +110,9 @@ def of_segments(segments: Segments) -> Iterator[Wrong]:
 def of_config(config: Config) -> Iterator[Wrong]:
     """What holds between sections."""
     yield from _of_kind(config)
-    yield from _of_attributes(config)
-    for name in ("transactions", "customers"):
-        table: TableSource | None = getattr(config.tables, name)
+    yield from _of_include(config)
+    yield from _of_custom(config)
+    for name, table in (("transactions", config.tables.transactions), ("customers", config.tables.customers)):
         reason = overlap(table.path, config.output.path) if table is not None and table.path is not None else None
         if reason is not None:
             todo = "A run writes and deletes below output.path: give it a folder of its own."
@@ -132,44 +120,46 @@ def of_config(config: Config) -> Iterator[Wrong]:
 
 
 def _of_kind(config: Config) -> Iterator[Wrong]:
-    tables = config.tables
-    if config.kind == "transactions" and tables.transactions is None:
+    transactions, customers = config.tables.transactions, config.tables.customers
+    if config.kind == "transactions" and transactions is None:
         todo = "Add it; or write kind: customers for a table that has one row per customer already."
         yield Wrong(("tables", "transactions"), "is missing", todo)
     if config.kind == "customers":
-        if tables.transactions is not None:
+        if transactions is not None:
             todo = "Remove it, or write kind: transactions."
             yield Wrong(("tables", "transactions"), "cannot be used with kind: customers", todo)
-        if tables.customers is None:
+        if customers is None:
             yield Wrong(("tables", "customers"), "is missing; kind: customers segments its rows")
-        elif not tables.customers.attributes:
-            todo = "List the columns to segment by: attributes: [income, score]."
-            yield Wrong(
-                ("tables", "customers", "attributes"), "is missing; with kind: customers they are the features", todo
-            )
-    if config.quality.unknown_customers == "reject" and tables.customers is None:
-        yield Wrong(("quality", "unknown_customers"), "is reject, and there is no tables.customers to know them from")
+        elif not customers.attributes:
+            todo = "They are the features here: list the columns to segment by, attributes: [income, score]."
+            yield Wrong(("tables", "customers", "attributes"), "is missing", todo)
+    if config.quality.unknown_customers == "reject" and customers is None:
+        todo = "Add tables.customers, or write keep."
+        yield Wrong(("quality", "unknown_customers"), "needs a customers table to know customers from", todo)
 
 
-def _of_attributes(config: Config) -> Iterator[Wrong]:
+def _of_include(config: Config) -> Iterator[Wrong]:
     customers = config.tables.customers
-    attributes = dict(customers.attributes) if customers else {}
-    protected = dict(customers.protected) if customers else {}
+    attributes = tuple(customers.attributes) if customers else ()
+    protected = tuple(customers.protected) if customers else ()
     for position, name in enumerate(config.features.include):
         at = ("features", "include", position)
         bare = name.removeprefix("attributes.")
         if bare in protected:
             todo = "Remove it here: its mix per segment is reported, and it never decides who is in one."
-            yield Wrong(at, f"names {bare}, which is protected", todo)
+            yield Wrong(at, "is protected, and so never a feature", todo)
         elif name == "attributes" and not attributes and config.kind == "transactions":
-            yield Wrong(at, "names attributes, and tables.customers lists none")
+            yield Wrong(at, "stands for tables.customers.attributes, and there are none")
         elif name.startswith("attributes.") and bare not in attributes:
             near = get_close_matches(bare, attributes, n=1, cutoff=0.6)
+            hint = f"Did you mean attributes.{near[0]}? " if near else ""
             has = f"It has: {', '.join(attributes)}." if attributes else "It has none."
-            hint = f"Did you mean attributes.{near[0]}? {has}" if near else has
-            yield Wrong(at, f"names {bare}, which tables.customers.attributes does not have", hint)
-    words = {name.lower() for name in protected}
+            yield Wrong(at, "is not in tables.customers.attributes", hint + has)
+
+
+def _of_custom(config: Config) -> Iterator[Wrong]:
+    customers = config.tables.customers
+    protected = {name.lower() for name in customers.protected} if customers else set()
     for name, text in config.features.custom.items():
-        used = sorted((identifiers(text) | {name}) & words)
-        if used:
-            yield Wrong(("features", "custom", name), f"uses {used[0]}, which is protected", "Remove it.")
+        if protected & {name, *identifiers(text)}:
+            yield Wrong(("features", "custom", name), "uses a protected attribute", "Remove it.")

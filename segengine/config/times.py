@@ -106,5 +106,5 @@ def _from_text(text: str) -> dt.datetime | dt.date:
         if re.match(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}", text):
             return dt.datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"is not a day of the calendar: {error}") from error
+        raise ValueError("is not a day of the calendar, or not a time of a day") from error
     raise ValueError("must be a date (2018-01-01), a date with a time (2018-01-01T06:00:00+02:00), or latest")
