@@ -15,8 +15,8 @@ _BLANK = r"^[\s\u00a0]+|[\s\u00a0]+$"
 _PLAIN = r"[+-]?0*(?:[0-9]{{1,27}}(?:{point}[0-9]*)?|{point}[0-9]+)"
 """27 digits before the point fit decimal(38,10) whatever the rounding; more is no amount of money."""
 
-_JAVA_DOUBLE = r"[+-]?[0-9]\.[0-9]+E-?[0-9]"
-"""How Java writes a double of ten million and more (1.23456789E7): Spark 3.5 gives JSON numbers back like this."""
+_JAVA_DOUBLE = r"-?[0-9]\.[0-9]+E(?:-[0-9]{1,2}|1?[0-9]|2[0-6])"
+"""How Java writes a double of ten million and more (1.23456789E7): Spark gives JSON numbers back like this."""
 
 _ISO = (
     r"^([0-9]{4}-[0-9]{2}-[0-9]{2})"
@@ -43,9 +43,9 @@ def timestamp_from_text(column: Column, pattern: str | None, timezone: str) -> C
     """timestamp of text, in ISO 8601 or in Spark's `pattern`; text without an offset is wall clock in `timezone`.
 
     ISO: yyyy-MM-dd, optionally with a time of hours and minutes, seconds, and fractions of them (cut to microseconds),
-    and then an offset (Z, UTC, +05:30, +0530, +05). 2024-02-30, 03/04/2024 and times without a date are null. Wall-clock
-    times that a zone skips move forward by the gap; those that occur twice are the first. The session's time zone plays
-    no part.
+    and then an offset (Z, UTC, +05:30, +0530, +05). 2024-02-30, 03/04/2024 and times without a date are null.
+    Wall-clock times that a zone skips move forward by the gap; those that occur twice are the first. The session's time
+    zone plays no part.
     """
     text = F.regexp_replace(column.cast("string"), _BLANK, "")
     zone = F.lit(timezone)

@@ -67,8 +67,8 @@ def read_csv(spark: SparkSession, inputs: Inputs, found: FileSet, table: AnyTabl
             where=found.location,
             todo="Check the export that wrote it.",
         )
-    for columns in {header.columns: header for header in headers}.values():
-        refuse_clashes((*columns.columns, *found.partitions), name, columns.file.uri)
+    for each in {header.columns: header for header in headers}.values():
+        refuse_clashes((*each.columns, *found.partitions), name, each.file.uri)
     columns, warnings = _common_columns(headers, found, table, name)
     groups: dict[tuple[str, ...], list[InputFile]] = {}
     for header in headers:

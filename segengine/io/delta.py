@@ -66,7 +66,7 @@ def read_catalog(spark: SparkSession, table: AnyTable, name: str) -> PinnedTable
 
     InputError when there is no such table, or a version is asked for and the table keeps none.
     """
-    target = _catalog_name(table.table or "", name)
+    target = catalog_name(table.table or "", name)
     try:
         rows = spark.read.table(target)
         rows.schema  # noqa: B018 (Spark Connect looks the table up only when asked for something)
@@ -129,7 +129,7 @@ def _cannot_read(error: Exception, name: str, where: str, version: int | None) -
     )
 
 
-def _catalog_name(text: str, name: str) -> str:
+def catalog_name(text: str, name: str) -> str:
     """The name with every part in backticks, so that nothing in it is read as SQL."""
     parts, at = [], 0
     while True:

@@ -36,6 +36,10 @@ class FileEntry:
     modified_us: int
 
 
+Entries = list[FileEntry]
+"""Spelled out here because the stores have a method called `list`."""
+
+
 class Store(Protocol):
     """A folder (`root`) whose files are named by paths relative to it, with forward slashes.
 
@@ -57,10 +61,10 @@ class Store(Protocol):
     def exists(self, rel: str) -> bool:
         """Whether there is a file or folder."""
 
-    def list(self, rel: str = "") -> list[FileEntry]:
+    def list(self, rel: str = "") -> Entries:
         """What is in a folder, by name; nothing when the folder is missing."""
 
-    def walk(self, rel: str = "") -> list[FileEntry]:
+    def walk(self, rel: str = "") -> Entries:
         """All files below a folder, by path; nothing when the folder is missing."""
 
     def delete(self, rel: str) -> None:
@@ -159,7 +163,7 @@ class LocalStore:
     def exists(self, rel: str) -> bool:
         return os.path.exists(self._path(rel))
 
-    def list(self, rel: str = "") -> list[FileEntry]:
+    def list(self, rel: str = "") -> Entries:
         try:
             with os.scandir(self._path(rel)) as found:
                 names = sorted(entry.name for entry in found if is_listed(entry.name))
@@ -167,7 +171,7 @@ class LocalStore:
             return []
         return [entry for name in names if (entry := self._entry(f"{below(rel)}/{name}".lstrip("/"))) is not None]
 
-    def walk(self, rel: str = "") -> list[FileEntry]:
+    def walk(self, rel: str = "") -> Entries:
         files = []
         for here, _folders, names in os.walk(self._path(rel)):
             inside = os.path.relpath(here, self.root).replace(os.sep, "/").removeprefix(".").lstrip("/")

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from segengine.errors import InfrastructureError, SegengineError
-from segengine.io.files import FileEntry, below, failed, is_listed, temporary_name
+from segengine.io.files import Entries, FileEntry, below, failed, is_listed, temporary_name
 from segengine.io.inputs import first_line
 from segengine.session import hadoop_filesystem
 
@@ -83,7 +83,7 @@ class HadoopStore:
         with self._reading(rel):
             return bool(self._fs.exists(self._path(rel)))
 
-    def list(self, rel: str = "") -> list[FileEntry]:
+    def list(self, rel: str = "") -> Entries:
         if not self.exists(rel):
             return []
         with self._reading(rel):
@@ -92,7 +92,7 @@ class HadoopStore:
             entries = [self._entry(status, f"{inside}/{status.getPath().getName()}".lstrip("/")) for status in statuses]
         return sorted((entry for entry in entries if is_listed(entry.name)), key=lambda entry: entry.name)
 
-    def walk(self, rel: str = "") -> list[FileEntry]:
+    def walk(self, rel: str = "") -> Entries:
         if not self.exists(rel):
             return []
         with self._reading(rel):

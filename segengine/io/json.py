@@ -1,8 +1,9 @@
 """JSON lines as text columns: one object a line, numbers as the text that was written, other lines told as malformed.
 
 The schema is the union over all files (a full pass over them): a key that a line does not have is null. Values keep the
-text they were written in and are cast strictly later, so a column has one type however the files differ. Objects and
-arrays inside a row stay structures; name their parts in the configuration as `address.city`.
+text they were written in and are cast strictly later, so a column has one type however the files differ. A number with
+a fraction goes through a double on the way (15 significant digits; 1.50 becomes 1.5): write longer ones as strings.
+Objects and arrays inside a row stay structures; name their parts in the configuration as `address.city`.
 """
 
 from __future__ import annotations

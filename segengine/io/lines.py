@@ -143,7 +143,7 @@ def head_text(inputs: Inputs, file: InputFile, encoding: str, name: str) -> tupl
 
 
 def _decompressed(raw: bytes, file: InputFile, name: str) -> tuple[bytes, bool]:
-    suffix = "." + file.name.rsplit(".", 1)[-1].lower()
+    suffix = _suffix(file)
     if suffix in _UNREADABLE:
         raise InputError(
             f"{name}: {suffix} files cannot be read.",
@@ -165,6 +165,10 @@ def _decompressed(raw: bytes, file: InputFile, name: str) -> tuple[bytes, bool]:
             found=str(error),
             todo="Write or copy the file again.",
         ) from error
+
+
+def _suffix(file: InputFile) -> str:
+    return "." + file.name.rsplit(".", 1)[-1].lower()
 
 
 def _refuse_wide(data: bytes, file: InputFile, encoding: str, name: str) -> None:
@@ -206,7 +210,7 @@ def not_decodable(file: InputFile, encoding: str, offset: int, byte: int, name: 
     """The error for a byte that is not of the encoding."""
     return InputError(
         f"{name}: the file is not {encoding}.",
-        where=f"{file.uri}, byte offset {offset}",
+        where=f"{file.uri}, byte offset {offset}" + (" of the unpacked text" if _suffix(file) in _COMPRESSED else ""),
         found=f"byte 0x{byte:02x}",
         todo=f"Set tables.{name}.csv.encoding to what it is (often cp1252 or iso-8859-1), or convert it to utf-8.",
     )
@@ -232,7 +236,7 @@ def first_invalid_byte(inputs: Inputs, file: InputFile, encoding: str) -> tuple[
 
 
 def _unpacked(inputs: Inputs, file: InputFile) -> Iterator[bytes]:
-    suffix = "." + file.name.rsplit(".", 1)[-1].lower()
+    suffix = _suffix(file)
     chunks = (
         inputs.read(file, start, min(CHUNK_BYTES, file.size_bytes - start))
         for start in range(0, file.size_bytes, CHUNK_BYTES)

@@ -1,8 +1,8 @@
 """Parquet files, checked against their own footers before Spark reads them.
 
 Spark alone reads a column that one file lacks as null, some damaged files as no rows, and refuses nanoseconds. So
-every footer is read first (a few kilobytes a file, in parallel): the files must have the same columns of the same types,
-their row counts are added up to be compared with the rows read, and nanosecond columns are found.
+every footer is read first (a few kilobytes a file, in parallel): the files must have the same columns of the same
+types, their row counts are added up to be compared with the rows read, and nanosecond columns are found.
 """
 
 from __future__ import annotations

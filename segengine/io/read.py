@@ -34,9 +34,9 @@ _MAX_FILES_SEARCHED = 20
 def read_table(spark: SparkSession, table: AnyTable, name: str, config: Config) -> Source:
     """Read the table that the configuration calls `name` ("transactions" or "customers").
 
-    Looks at headers, footers and schemas, and reads no rows yet (JSON: one pass for the schema; Delta and catalog tables:
-    the first row). Raises InputError for files that are missing, empty, damaged or differ, and for columns that are not
-    there.
+    Looks at headers, footers and schemas, and reads no rows yet (JSON: one pass for the schema; Delta and catalog
+    tables: the first row). Raises InputError for files that are missing, empty, damaged or differ, and for columns that
+    are not there.
     """
     try:
         if table.table:
