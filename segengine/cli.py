@@ -65,7 +65,9 @@ def demo(
 
 
 @app.command()
-def check(config: ConfigFile, as_of: AsOf = None, json: Json = False, verbose: Verbose = False, quiet: Quiet = False) -> None:
+def check(
+    config: ConfigFile, as_of: AsOf = None, json: Json = False, verbose: Verbose = False, quiet: Quiet = False
+) -> None:
     """Check the config, the tables and their rows; writes nothing but the quality report and the quarantine."""
     from segengine import runs
 
@@ -73,7 +75,9 @@ def check(config: ConfigFile, as_of: AsOf = None, json: Json = False, verbose: V
 
 
 @app.command()
-def train(config: ConfigFile, as_of: AsOf = None, json: Json = False, verbose: Verbose = False, quiet: Quiet = False) -> None:
+def train(
+    config: ConfigFile, as_of: AsOf = None, json: Json = False, verbose: Verbose = False, quiet: Quiet = False
+) -> None:
     """Train a new model version; it becomes the champion when it is acceptable. Publishes nothing."""
     from segengine import runs
 
@@ -135,7 +139,7 @@ def _exit_code(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         console.print("segengine: interrupted; nothing was published.", style="yellow")
         return INTERRUPTED
-    except Exception as error:  # the last line of defence: whatever comes here is a bug of ours or a broken machine
+    except Exception as error:  # noqa: BLE001  the last line of defence: a bug of ours or a broken machine
         return _unexpected(console, error, verbose)
 
 

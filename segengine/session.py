@@ -8,10 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from segengine.config import Config
 from segengine.errors import InfrastructureError
@@ -24,6 +25,8 @@ __all__ = ["active_session", "hadoop_filesystem", "needs_delta", "open_session",
 log = logging.getLogger(__name__)
 
 OLDEST_JAVA = 17
+LOGS = "SEGENGINE_SPARK_LOGS"
+"""Set this variable to see what Java and Spark say."""
 REDACTION = (
     r"(?i)secret|passw(or)?d|pwd|token|access[._-]?key|account[._-]?key|api[._-]?key|shared[._-]?access"
     r"|connection[._-]?string|credential|[.]sas([.]|$)|sig="
@@ -121,7 +124,7 @@ def _restore(spark: SparkSession, key: str, old: str | None) -> None:
             spark.conf.unset(key)
         else:
             spark.conf.set(key, old)
-    except Exception as error:  # the session may be gone already; the error that ended it matters, not this one
+    except Exception as error:  # noqa: BLE001  the session may be gone; the error that ended it matters, not this
         log.debug("setting %s not restored: %s", key, type(error).__name__)
 
 
@@ -143,17 +146,46 @@ def _new_session(master: str | None, app_name: str, delta: bool) -> SparkSession
         options |= _delta_options(submitted)
     for key, value in options.items():
         builder = builder.config(key, value)
-    try:
-        session: SparkSession = builder.getOrCreate()
-    except Exception as error:  # py4j raises a plain RuntimeError or its own types, depending on when Java fails
-        raise InfrastructureError(
-            "Spark did not start.",
-            found=str(error).splitlines()[0][:300] if str(error) else type(error).__name__,
-            todo="Run again with --verbose to see Spark's own messages; check `java -version` (17 or newer) and free memory.",
-        ) from error
+    with _quiet_start(quiet=not submitted and not os.environ.get(LOGS)) as messages:
+        try:
+            session: SparkSession = builder.getOrCreate()
+        except Exception as error:
+            raise InfrastructureError(
+                "Spark did not start.",
+                found=_last_line(messages) or str(error)[:300] or type(error).__name__,
+                todo=f"Set {LOGS}=1 to see Spark's own messages; check `java -version` (17 or newer) and free memory.",
+            ) from error
     if delta:
         _require_delta(session)
     return session
+
+
+@contextmanager
+def _quiet_start(*, quiet: bool) -> Iterator[IO[str] | None]:
+    """Give the JVM that starts in this block a file for its standard error, which it keeps; ours is put back.
+
+    Java, its BLAS and Spark's launcher greet on standard error in ways that no setting turns off.
+    """
+    if not quiet:
+        yield None
+        return
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages:
+        sys.stderr.flush()
+        ours = os.dup(2)
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield messages
+        finally:
+            os.dup2(ours, 2)
+            os.close(ours)
+
+
+def _last_line(messages: IO[str] | None) -> str:
+    if messages is None:
+        return ""
+    messages.seek(0)
+    lines = [line.strip() for line in messages if line.strip()]
+    return lines[-1][:300] if lines else ""
 
 
 def _common_options() -> dict[str, str]:
@@ -170,7 +202,7 @@ def _local_options() -> dict[str, str]:
     quiet = Path(__file__).with_name("log4j2.properties")
     # The C1-only JIT tiers are left alone: long jobs need C2. Class data sharing shortens the start.
     java_options = ["-Xshare:auto", "-XX:+UseParallelGC"]
-    if not os.environ.get("SEGENGINE_SPARK_LOGS"):
+    if not os.environ.get(LOGS):
         java_options.append(f"-Dlog4j2.configurationFile={quiet.as_uri()}")
     return {
         "spark.driver.host": "127.0.0.1",
@@ -194,7 +226,7 @@ def _driver_memory_mb() -> int:
 
 
 def _provide_java() -> None:
-    """Point JAVA_HOME at a Java that Spark can use: the machine's own, else the one that set-up placed beside Python."""
+    """Point JAVA_HOME at a Java that Spark can use: the machine's own, else the one set-up placed beside Python."""
     found = os.environ.get("JAVA_HOME")
     candidates = [Path(found) / "bin" / "java"] if found else []
     on_path = shutil.which("java")
@@ -213,7 +245,7 @@ def _provide_java() -> None:
     raise InfrastructureError(
         f"Spark needs Java {OLDEST_JAVA} or newer.",
         found="; ".join(seen) or "no Java at all",
-        todo='Run `make setup` (it provides one), install Java 17 or 21, or pip install "segengine[java]" and run `make setup`.',
+        todo="Run `make setup`, which provides one, or install Java 17 or 21 and set JAVA_HOME.",
     )
 
 
@@ -287,7 +319,7 @@ def task_counts(spark: SparkSession) -> tuple[int, int]:
     try:
         tracker = context.statusTracker()
         stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
-    except Exception as error:  # the session may be closing while a progress bar asks; py4j raises several types then
+    except Exception as error:  # noqa: BLE001  the session may be closing; py4j raises several types then
         log.debug("no task counts: %s", type(error).__name__)
         return 0, 0
     known = [stage for stage in stages if stage is not None]

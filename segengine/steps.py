@@ -53,7 +53,7 @@ class Steps:
 
     @contextmanager
     def step(self, what: str) -> Iterator[Step]:
-        """Time a step and log it; the caller fills in its rows. A failed step is logged as such and the error goes on."""
+        """Time a step and log it; the caller fills in its rows. A step that fails is logged and its error goes on."""
         step = Step(what)
         self._listener.started(what, len(self.done) + 1, max(self.total, len(self.done) + 1))
         begun = time.perf_counter()

@@ -77,7 +77,9 @@ def _rows(summary: Summary) -> Table:
     table = _table(("", "left"), ("rows", "right"), ("amount", "right"), ("", "left"), title="Rows")
     for line in summary.rows:
         amount = money(line.amount_e4, summary.minor_unit, summary.currency)
-        table.add_row(f"{line.table}: {line.outcome}, {line.rule}", f"{line.rows:,}", amount, Text(line.text, style="dim"))
+        table.add_row(
+            f"{line.table}: {line.outcome}, {line.rule}", f"{line.rows:,}", amount, Text(line.text, style="dim")
+        )
     return table
 
 

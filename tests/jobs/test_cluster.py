@@ -64,7 +64,9 @@ def submit(master: str, job: str, *arguments: str | Path, zipped: Path, cwd: Pat
 def zipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as a zip for --py-files; the driver must find segengine nowhere else."""
     folder = tmp_path_factory.mktemp("zip")
-    shutil.copytree(REPOSITORY / "segengine", folder / "tree" / "segengine", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        REPOSITORY / "segengine", folder / "tree" / "segengine", ignore=shutil.ignore_patterns("__pycache__")
+    )
     return Path(shutil.make_archive(str(folder / "segengine"), "zip", folder / "tree"))
 
 
@@ -80,7 +82,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         log = (folder / f"{name}.log").open("wb")
         running.append(
             subprocess.Popen(
-                [launcher, *arguments], env=environment(**env), stdout=log, stderr=log, cwd=folder, start_new_session=True
+                [launcher, *arguments],
+                env=environment(**env),
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                start_new_session=True,
             )
         )
 

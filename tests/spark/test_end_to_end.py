@@ -56,7 +56,9 @@ def test_rows_customers_and_money_agree_with_pandas(spark: SparkSession, tmp_pat
     assert summary.bridge[-1].amount_e4 == cents.sum() * 100
     found = segments_by_customer(tmp_path / "out")
     by_client = good.assign(cents=cents).groupby("client")["cents"].sum()
-    assert (found.set_index("customer_id")["revenue"].astype(float) * 100).round().astype(int).to_dict() == by_client.to_dict()
+    assert (found.set_index("customer_id")["revenue"].astype(float) * 100).round().astype(
+        int
+    ).to_dict() == by_client.to_dict()
     orders = good.groupby("client")["ticket"].nunique()
     assert found.set_index("customer_id")["frequency_orders"].astype(int).to_dict() == orders.to_dict()
     kpis = published(tmp_path / "out", "segment_kpis")
@@ -154,7 +156,9 @@ def test_a_backfill_looks_back_from_the_date_it_is_given(spark: SparkSession, tm
 def test_customers_only_tables_are_segmented(spark: SparkSession, tmp_path: Path) -> None:
     random = np.random.default_rng(5)
     ages = np.concatenate([random.normal(m, 2, 80) for m in (25, 45, 70)])
-    frame = pd.DataFrame({"id": range(240), "age": ages, "income": ages * 100 + random.normal(0, 50, 240), "plan": "basic"})
+    frame = pd.DataFrame(
+        {"id": range(240), "age": ages, "income": ages * 100 + random.normal(0, 50, 240), "plan": "basic"}
+    )
     frame.to_parquet(tmp_path / "people.parquet")
     config = tmp_path / "people.yaml"
     config.write_text(
@@ -170,7 +174,9 @@ def test_customers_only_tables_are_segmented(spark: SparkSession, tmp_path: Path
 
 def test_unicode_names_and_ids_with_leading_zeros_stay_as_they_are(spark: SparkSession, tmp_path: Path) -> None:
     frame = shops.lines(customers=60)
-    names = {f"C{n:05d}": name for n, name in enumerate(["00042", "42", "Zoë", "客户", "O'Brien", '"q"', "a\tb", "=1+1"])}
+    names = {
+        f"C{n:05d}": name for n, name in enumerate(["00042", "42", "Zoë", "客户", "O'Brien", '"q"', "a\tb", "=1+1"])
+    }
     frame["client"] = frame["client"].replace(names)
     shops.write_parquet(frame, tmp_path / "lines")
     runs.run(shops.write_config(tmp_path), spark=spark)
@@ -199,7 +205,12 @@ def test_lanes_take_those_who_have_no_segment(spark: SparkSession, tmp_path: Pat
     )
     config.write_text(text + "quality: {returns: drop}\n")
     summary = runs.run(config, spark=spark)
-    assert {lane: n for lane, n in summary.lanes if n} == {"ignored": 1, "opted_out": 1, "only_returns": 1, "no_purchases": 1}
+    assert {lane: n for lane, n in summary.lanes if n} == {
+        "ignored": 1,
+        "opted_out": 1,
+        "only_returns": 1,
+        "no_purchases": 1,
+    }
     assert summary.customers == 103
     assert summary.customers_assigned == 99
     lanes = segments_by_customer(tmp_path / "out").set_index("customer_id")["lane"].dropna().to_dict()
@@ -216,7 +227,9 @@ def test_forty_features_are_handled(spark: SparkSession, tmp_path: Path) -> None
     assert summary.customers_assigned == 120
 
 
-def test_a_failed_run_leaves_the_previous_publication_and_tells_in_its_record(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_failed_run_leaves_the_previous_publication_and_tells_in_its_record(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     frame = shops.lines(customers=100)
     shops.write_parquet(frame, tmp_path / "lines")
     config = shops.write_config(tmp_path)

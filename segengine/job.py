@@ -1,0 +1,147 @@
+"""One run under way: its id, session, output and record; and the one place where foreign errors become ours."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segengine.config import Config, load, with_as_of
+from segengine.errors import InputError, PublicationError, SegengineError
+from segengine.io import explain_read_failure
+from segengine.io.files import Store, store_for
+from segengine.session import open_session
+from segengine.steps import Listener, Steps
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["Job", "open_job"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Job:
+    """A run under way. `started_at` is aware UTC; `store` is the output folder."""
+
+    command: str
+    config: Config
+    spark: SparkSession
+    run_id: str
+    started_at: dt.datetime
+    store: Store
+    steps: Steps
+    record: dict[str, Any] = field(default_factory=dict)
+    """What the run record will hold beside its state; the recipes add to it."""
+
+    @property
+    def quarantine(self) -> str:
+        """Where this run's rejected rows go."""
+        return self.store.uri(f"quarantine/{self.run_id}")
+
+    def write_record(self, state: str, **more: object) -> None:
+        """Write `runs/<run_id>.json`: state is running, done or failed."""
+        known = {"run_id": self.run_id, "command": self.command, "name": self.config.name, "state": state}
+        known |= {"started_at": self.started_at.isoformat(), "config_sha256": self.config.fingerprint()}
+        text = json.dumps({**known, **self.record, **more}, indent=2, ensure_ascii=False, default=str)
+        self.store.write_atomic(f"runs/{self.run_id}.json", text.encode())
+
+
+@contextmanager
+def open_job(
+    command: str,
+    config: Config | str | Path,
+    *,
+    steps: int,
+    spark: SparkSession | None,
+    as_of: str | dt.date | None,
+    now: dt.datetime | None,
+    listener: Listener | None,
+) -> Iterator[Job]:
+    """Load the config, open session and output, and keep the run's record whatever happens.
+
+    Raises whatever the recipe raises, Spark's read failures as InputError, and PublicationError when the output
+    folder cannot be written at all.
+    """
+    if not isinstance(config, Config):
+        config = load(config)
+    if as_of is not None:
+        config = with_as_of(config, as_of)
+    started_at = now or dt.datetime.now(dt.UTC)
+    run_id = f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    progress = Steps(run_id, steps, listener)
+    with progress.step("Starting Spark") if spark is None else _nothing():
+        opened = open_session(config, spark=spark)
+        session = opened.__enter__()
+    try:
+        job = Job(command, config, session, run_id, started_at, store_for(config.output.path, session), progress)
+        with _recorded(job):
+            yield job
+    finally:
+        opened.__exit__(None, None, None)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _recorded(job: Job) -> Iterator[None]:
+    try:
+        job.write_record("running")
+    except OSError as error:
+        raise PublicationError(
+            "The output folder cannot be written.",
+            where=f"output.path: {job.config.output.path}",
+            found=f"{type(error).__name__}: {error.strerror or error}",
+            todo="Make it a folder this user may write to, with space on its disk.",
+        ) from error
+    try:
+        yield
+    except BaseException as error:
+        told = _translated(error)
+        _write_failure(job, told)
+        if told is error:
+            raise
+        raise told from error
+    job.write_record("done", finished_at=dt.datetime.now(dt.UTC).isoformat())
+
+
+def _translated(error: BaseException) -> BaseException:
+    """The error as one of ours where it is a known failure of reading or computing; else itself."""
+    if isinstance(error, SegengineError) or not isinstance(error, Exception):
+        return error
+    known = explain_read_failure(error, "a table")
+    if known is not None:
+        return known
+    text = str(error)
+    for condition, what in _COMPUTING.items():
+        if condition in text:
+            return InputError(what, found=text.splitlines()[0][:300], todo=_COMPUTING_TODO)
+    return error
+
+
+_COMPUTING: Mapping[str, str] = {
+    "ARITHMETIC_OVERFLOW": "A number is too large to compute with.",
+    "DIVIDE_BY_ZERO": "An expression of the configuration divides by zero.",
+    "CAST_INVALID_INPUT": "An expression of the configuration meets a value that it cannot cast.",
+    "CAST_OVERFLOW": "An expression of the configuration meets a number that is too large for its type.",
+    "NUMERIC_VALUE_OUT_OF_RANGE": "A number is out of range.",
+}
+_COMPUTING_TODO = "Use try_divide or try_cast in that expression, or exclude the rows with a rule."
+
+
+def _write_failure(job: Job, error: BaseException) -> None:
+    text = str(error) if isinstance(error, SegengineError) else type(error).__name__
+    try:
+        job.write_record("failed", error=text, finished_at=dt.datetime.now(dt.UTC).isoformat())
+    except (OSError, SegengineError) as second:
+        log.warning("the record of run %s could not be written: %s", job.run_id, type(second).__name__)

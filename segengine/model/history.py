@@ -1,0 +1,90 @@
+"""Why a model was trained, and whether the champion is due to be replaced. No Spark here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from segengine.model import bundle
+
+if TYPE_CHECKING:
+    from segengine.config import Config
+    from segengine.io.files import Store
+    from segengine.model.trained import TrainedModel
+
+__all__ = ["facts", "model_rows", "recipe_fingerprint", "why_train"]
+
+RECIPE = ("kind", "history", "features", "prepare", "lanes", "segments")
+"""The sections of a configuration that decide what a model looks like."""
+
+
+def recipe_fingerprint(config: Config) -> str:
+    """SHA-256 of the sections that decide what a model looks like: another one means the champion is out of date."""
+    plain = config.model_dump(mode="json", include=set(RECIPE))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def why_train(store: Store, config: Config, as_of: dt.datetime, *, asked: bool) -> str | None:
+    """Why a run should train before it scores, in words; None when the champion is still good.
+
+    Raises BundleError when the champion's record or manifest cannot be trusted.
+    """
+    version = bundle.champion(store)
+    if version is None:
+        return "there was no model yet"
+    if asked:
+        return "a retrain was asked for"
+    manifest = bundle.manifest(store, version)
+    if manifest.get("recipe_sha256") != recipe_fingerprint(config):
+        return f"the configuration of features, preparation or segments changed since {version}"
+    every = config.retrain.every
+    if every is not None:
+        trained = dt.datetime.fromisoformat(str(manifest["as_of"]))
+        due = config.retrain_due(trained)
+        if due is not None and due <= as_of:
+            return f"{version} is as of {trained:%Y-%m-%d}, and retrain.every is {every}"
+    return None
+
+
+def facts(
+    model: TrainedModel, config: Config, *, run_id: str, created_at: dt.datetime, as_of: dt.datetime, why: str
+) -> dict[str, Any]:
+    """What the manifest of a version says beside its files. Times are aware UTC."""
+    wanted = (
+        "customers", "inertia", "macro_silhouette", "micro_silhouette", "calinski_harabasz", "davies_bouldin",
+        "smallest_share", "largest_share",
+    )  # fmt: skip
+    return {
+        "run_id": run_id,
+        "created_at": created_at.isoformat(),
+        "as_of": as_of.isoformat(),
+        "why": why,
+        "decision": model.decision.sentence,
+        "config_sha256": config.fingerprint(),
+        "recipe_sha256": recipe_fingerprint(config),
+        "measures": {name: model.metrics.get(name) for name in wanted},
+    }
+
+
+def model_rows(store: Store) -> tuple[dict[str, object], ...]:
+    """The rows of the published table `models`: every complete version; one is champion, the others retired."""
+    champion = bundle.champion(store)
+    rows = []
+    for version in bundle.versions(store):
+        manifest = bundle.manifest(store, version)
+        rows.append(
+            {
+                "model_version": version,
+                "created_at": dt.datetime.fromisoformat(str(manifest["created_at"])),
+                "as_of": dt.datetime.fromisoformat(str(manifest["as_of"])),
+                "status": "champion" if version == champion else "retired",
+                "k": manifest["k"],
+                "features": ", ".join(manifest["features"]),
+                **manifest["measures"],
+                "decision": manifest["decision"],
+                "config_sha256": manifest["config_sha256"],
+            }
+        )
+    return tuple(rows)
