@@ -1,4 +1,4 @@
-"""Check the config, the tables and their rows: spark-submit jobs/check.py CONFIG [options of `segengine check`]."""
+"""Check the config, the tables and their rows: spark-submit jobs/check.py CONFIG [options]."""
 
 import sys
 

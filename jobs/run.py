@@ -1,4 +1,4 @@
-"""Score with the champion and publish; train when due: spark-submit jobs/run.py CONFIG [options of `segengine run`]."""
+"""Score with the champion and publish; train when due: spark-submit jobs/run.py CONFIG [options]."""
 
 import sys
 

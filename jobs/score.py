@@ -1,4 +1,4 @@
-"""Assign every customer with a model that exists, and publish: spark-submit jobs/score.py CONFIG [options of `segengine score`]."""
+"""Assign every customer with a model that exists, and publish: spark-submit jobs/score.py CONFIG [options]."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Train a new model version: spark-submit jobs/train.py CONFIG [options of `segengine train`]."""
+"""Train a new model version: spark-submit jobs/train.py CONFIG [options]."""
 
 import sys
 

@@ -119,7 +119,7 @@ def demo(
 
 @dataclass(frozen=True)
 class Found:
-    """The checked tables of a run: `lines` unless the config has customers only, `people` where it has a customers table."""
+    """The checked tables of a run: `lines` unless the config has customers only, `people` where it has such a table."""
 
     lines: contract.CheckedLines | None
     people: contract.CheckedCustomers | None

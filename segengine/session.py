@@ -83,7 +83,7 @@ def open_session(
     master: str | None = None,
     app_name: str = "segengine",
 ) -> Iterator[SparkSession]:
-    """A session with our settings: the one handed in or already active (restored after), else a new one (stopped after).
+    """A session with our settings: the one handed in or active (restored after), else a new one (stopped after).
 
     Raises InfrastructureError when Java is missing or too old, pyspark is not installed, or Spark does not start.
     """

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests import shops
@@ -69,7 +70,7 @@ def test_too_many_rejected_rows_leave_with_4_and_tell_the_reasons(tmp_path: Path
 
 def test_customers_that_are_all_alike_leave_with_6(tmp_path: Path) -> None:
     one = shops.lines(customers=1)
-    frame = shops.pd.concat([one.assign(client=f"C{n}", ticket=one["ticket"] + f"/{n}") for n in range(50)])
+    frame = pd.concat([one.assign(client=f"C{n}", ticket=one["ticket"] + f"/{n}") for n in range(50)])
     shops.write_parquet(frame, tmp_path / "lines")
     done = segengine("run", shops.write_config(tmp_path), cwd=tmp_path)
     assert done.returncode == 6
