@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from segengine.config.loading import load, parse, with_as_of
-from segengine.config.models import (
+from segengine.config.models import Config, Features, Lanes, Output, Prepare, Quality, Retrain, Segments
+from segengine.config.reference import json_schema
+from segengine.config.rules import DEFAULT_FAMILIES, FAMILIES
+from segengine.config.sources import (
     CUSTOMER_ROLES,
     LINE_ROLES,
-    Config,
     CsvOptions,
     CustomersTable,
-    Features,
-    Lanes,
-    Output,
-    Prepare,
-    Quality,
-    Retrain,
-    Segments,
     Tables,
     TableSource,
     TransactionsTable,
 )
-from segengine.config.reference import json_schema
-from segengine.config.rules import DEFAULT_FAMILIES, FAMILIES
 from segengine.config.times import History
 
 __all__ = [

@@ -20,12 +20,12 @@ MAX_DEPTH = 100
 _REACHES_OUT = "it runs code or reads something outside of the row"
 
 CALLS: dict[str, str] = {
-    _REACHES_OUT: "reflect java_method try_reflect python_udf secret try_secret list_secrets read_files cloud_files "
+    _REACHES_OUT: "reflect java_method try_reflect identifier python_udf secret try_secret list_secrets read_files cloud_files "
     "remote_query vector_search sleep",
     "it gives something else on every run, and runs are repeatable": "current_date curdate now current_timestamp "
     "localtimestamp current_time getdate rand random randn randstr uniform uuid shuffle",
     "it depends on who runs it, and where": "current_user session_user user current_catalog current_database "
-    "current_schema current_metastore current_timezone is_member is_account_group_member",
+    "current_schema current_metastore current_path current_timezone is_member is_account_group_member version",
     "it depends on how rows are spread over partitions": "monotonically_increasing_id spark_partition_id",
 }
 """Why -> functions that are refused everywhere."""
@@ -39,8 +39,10 @@ AGGREGATES: dict[str, str] = {
 ONLY_WITHOUT_ARGUMENTS = ("unix_timestamp", "to_unix_timestamp")
 BARE = ("current_date", "current_timestamp", "localtimestamp", "current_time", "current_user", "session_user")
 """Functions that Spark calls without brackets too, unless there is a column of that name."""
-DATE_WORDS = ("date", "timestamp", "timestamp_ltz", "timestamp_ntz")
+DATE_WORDS = ("date", "timestamp", "timestamp_ltz", "timestamp_ntz", "time")
+DATE_CALLS = (*DATE_WORDS, "to_date", "to_timestamp", "to_timestamp_ltz", "to_timestamp_ntz", "to_time")
 SPECIAL_DATES = ("now", "today", "tomorrow", "yesterday")
+"""Literals that Spark takes for moments of the run when it makes dates of them."""
 
 _WHY_CALL = {name: why for why, names in CALLS.items() for name in names.split()}
 _WHY_AGGREGATE = {name: why for why, names in AGGREGATES.items() for name in names.split()}
@@ -173,9 +175,18 @@ def _why_call(tokens: list[Token]) -> str | None:
 
 
 def _why_date(tokens: list[Token]) -> str | None:
-    for token, following in pairwise(tokens):
-        if token.kind == "word" and token.text in DATE_WORDS and following.kind == "text":
-            word = following.text.strip().lower()
-            if word.startswith(SPECIAL_DATES):
-                return f"{token.text} 'now' and the like are refused: {_WHY_CALL['now']}"
+    """`date 'now'`, `cast('now' as date)`, `'now'::date` and `to_date('now')` change from run to run."""
+    reason = f"date 'now' and the like are refused: {_WHY_CALL['now']}"
+    plain = [token for token, following in pairwise(tokens) if not (token.text == "r" and following.kind == "text")]
+    names = ["", "", *(token.text if token.kind != "text" else "" for token in plain), "", ""]
+    for position, token in enumerate(plain):
+        if token.kind != "text":
+            continue
+        value = token.text.replace("\\", "").strip().lower()
+        before, at, after, then = names[position], names[position + 1], names[position + 3], names[position + 4]
+        if at in DATE_WORDS and value[:1] not in "+-0123456789":
+            return reason
+        made_date = (at == "(" and before.removeprefix("try_") in DATE_CALLS) or (after == "as" and then in DATE_WORDS)
+        if value in SPECIAL_DATES and (made_date or after == then == ":"):
+            return reason
     return None

@@ -8,12 +8,12 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints, model_validator
 
 from segengine.config import rules
 from segengine.config.document import redact
-from segengine.config.frozen import FrozenDict
-from segengine.config.part import Expression, ExpressionOrName, Frozen, Part, Text, Wrong, known_key, refuse
+from segengine.config.part import Frozen, Part, Text, known_key, refuse
+from segengine.config.sources import Tables
 from segengine.config.times import History, instant, parse_span
 from segengine.config.values import (
     CapValue,
@@ -22,21 +22,15 @@ from segengine.config.values import (
     MomentValue,
     Span,
     SpanOrAll,
-    TableName,
     Zone,
-    as_attributes,
     snake_case,
 )
 from segengine.tables import minor_unit
 
 __all__ = [
-    "CUSTOMER_ROLES",
     "FEATURE_PATTERN",
-    "LINE_ROLES",
     "NAME_PATTERN",
     "Config",
-    "CsvOptions",
-    "CustomersTable",
     "Features",
     "Lanes",
     "Output",
@@ -44,52 +38,8 @@ __all__ = [
     "Quality",
     "Retrain",
     "Segments",
-    "TableSource",
-    "Tables",
-    "TransactionsTable",
 ]
 
-LINE_ROLES = {
-    "customer_id": "who bought; required",
-    "ordered_at": "when; required",
-    "amount": "what the line is worth, in `currency`; required",
-    "order_id": "which order the line belongs to; without it the lines of a customer's day are an order",
-    "quantity": "how many pieces",
-    "product": "what was bought",
-    "category": "what kind of thing it is",
-}
-CUSTOMER_ROLES = {"customer_id": "whose row it is; required"}
-
-
-def _needs(*roles: str) -> AfterValidator:
-    def check(columns: Mapping[str, str]) -> Mapping[str, str]:
-        refuse(
-            Wrong((role,), "is missing", "Map it to a column, or to an expression such as Quantity * UnitPrice.")
-            for role in roles
-            if role not in columns
-        )
-        return columns
-
-    return AfterValidator(check)
-
-
-def _mapping_schema(roles: Mapping[str, str], required: tuple[str, ...]) -> dict[str, Any]:
-    properties = {role: {"type": "string", "minLength": 1, "description": text} for role, text in roles.items()}
-    return {"properties": properties, "required": list(required), "additionalProperties": False}
-
-
-LineColumns = Annotated[
-    Mapping[Annotated[str, AfterValidator(known_key(LINE_ROLES))], ExpressionOrName],
-    _needs("customer_id", "ordered_at", "amount"),
-    Frozen,
-]
-CustomerColumns = Annotated[
-    Mapping[Annotated[str, AfterValidator(known_key(CUSTOMER_ROLES))], ExpressionOrName],
-    _needs("customer_id"),
-    Frozen,
-]
-Attributes = Annotated[Mapping[Text, ExpressionOrName], BeforeValidator(as_attributes), Frozen]
-Rules = Annotated[Mapping[Annotated[str, AfterValidator(snake_case)], Expression], Frozen]
 CustomSql = Annotated[Mapping[Annotated[str, AfterValidator(snake_case)], Text], Frozen]
 Weights = Annotated[
     Mapping[
@@ -100,97 +50,6 @@ Weights = Annotated[
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 FEATURE_PATTERN = r"^([a-z][a-z0-9_]*|attributes\..+)$"
 FeatureName = Annotated[str, StringConstraints(pattern=FEATURE_PATTERN)]
-
-
-class CsvOptions(Part):
-    """How CSV files are written; every field is read as text first and cast with a rule of its own."""
-
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=10)] = Field(
-        ",", description="What stands between fields; \\t is a tab."
-    )
-    quote: Annotated[str, StringConstraints(max_length=1)] = Field(
-        '"', description="What stands around fields that hold a delimiter; empty when nothing does."
-    )
-    encoding: Text = Field("utf-8", description="utf-8, utf-16, or a single-byte encoding such as cp1252.")
-    decimal: Literal[".", ","] = Field(".", description="The decimal separator of numbers.")
-    timestamp_format: Text | None = Field(
-        None, description="Spark's pattern of times, such as dd/MM/yyyy HH:mm; ISO 8601 when absent."
-    )
-
-
-class TableSource(Part):
-    """Where a table is: files (`path`) or a catalog table (`table`)."""
-
-    path: Text | None = Field(None, description="A file, a folder, a glob, or a URI of a store Spark can read.")
-    table: TableName | None = Field(None, description="A table of Spark's catalog, instead of path.")
-    format: Literal["parquet", "delta", "csv", "json"] = Field("parquet", description="What the files are.")
-    csv: CsvOptions = Field(CsvOptions(), description="How CSV files are written.")
-    timezone: Zone | None = Field(
-        None, description="Where the wall clock hangs that times without a zone were read from; timezone when absent."
-    )
-    version: int | None = Field(None, ge=0, description="The Delta version to read; the newest when absent.")
-
-    @model_validator(mode="after")
-    def _check_source(self) -> TableSource:
-        refuse(rules.of_source(self))
-        return self
-
-
-class TransactionsTable(TableSource):
-    """Order lines: one row is a line of an order."""
-
-    columns: LineColumns = Field(
-        description="Our columns to theirs: an exact column name, or else a SQL expression over the columns of a row.",
-        json_schema_extra=_mapping_schema(LINE_ROLES, ("customer_id", "ordered_at", "amount")),
-    )
-    returns: Expression | None = Field(
-        None, description="A SQL condition: which rows are returns. quality.returns says what becomes of them."
-    )
-    duplicates: Literal["keep", "drop"] = Field(
-        "keep",
-        description="What becomes of rows that equal another one in every column; their number is told either way.",
-    )
-    rules: Rules = Field(
-        FrozenDict(),
-        description="SQL conditions by name, beside the built-in rules; rows for which one is not true go to quarantine.",
-    )
-    ignore_customers: tuple[Text, ...] = Field((), description="Ids of house and guest accounts to leave out.")
-
-
-class CustomersTable(TableSource):
-    """Customers: one row is a customer."""
-
-    columns: CustomerColumns = Field(
-        description="Our columns to theirs: customer_id, an exact column name or else a SQL expression.",
-        json_schema_extra=_mapping_schema(CUSTOMER_ROLES, ("customer_id",)),
-    )
-    attributes: Attributes = Field(
-        FrozenDict(),
-        description="Names of columns, or name: column or SQL expression. They are described per segment, and are "
-        "features where features.include says so.",
-    )
-    protected: Attributes = Field(
-        FrozenDict(), description="Like attributes, but never features: only their mix per segment is reported."
-    )
-    opted_out: Expression | None = Field(
-        None, description="A SQL condition: who does not want to be profiled, and so is put in no segment."
-    )
-    rules: Rules = Field(
-        FrozenDict(), description="SQL conditions by name; rows for which one is not true go to quarantine."
-    )
-    ignore_customers: tuple[Text, ...] = Field((), description="Ids of house and guest accounts to leave out.")
-
-    @model_validator(mode="after")
-    def _check_attributes(self) -> CustomersTable:
-        refuse(rules.of_customers(self))
-        return self
-
-
-class Tables(Part):
-    """The tables that are read."""
-
-    transactions: TransactionsTable | None = Field(None, description="Order lines; required unless kind is customers.")
-    customers: CustomersTable | None = Field(None, description="One row per customer; optional beside transactions.")
 
 
 class Quality(Part):
@@ -217,7 +76,9 @@ class Features(Part):
     )
     exclude: tuple[FeatureName, ...] = Field((), description="Single features to leave out of the families.")
     custom: CustomSql = Field(
-        FrozenDict(), description="Features of your own by name: SQL aggregates over the lines of one customer."
+        {},
+        validate_default=True,
+        description="Features of your own by name: SQL aggregates over the lines of one customer.",
     )
     top_categories: int = Field(5, ge=0, le=50, description="How many categories category_mix makes a share of.")
 
@@ -238,7 +99,8 @@ class Prepare(Part):
     )
     scale: Literal["standard", "none"] = Field("standard", description="standard: mean 0, standard deviation 1.")
     weights: Weights = Field(
-        FrozenDict(rfm=1.0, others=0.5),
+        {"rfm": 1.0, "others": 0.5},
+        validate_default=True,
         description="What a family weighs, whatever the number of its features; the families not named share others.",
     )
 
@@ -269,9 +131,9 @@ class Retrain(Part):
     """When `segengine run` trains a new model before it scores."""
 
     every: Span | None = Field(
-        None, description="When the champion is this old, counted from its as_of; null: only when it is asked for."
+        None, description="When the champion is this old, counted from its as_of; null: its age is no reason."
     )
-    on_alarm: bool = Field(False, description="When monitoring raises an alarm; nothing does as yet.")
+    on_alarm: bool = Field(False, description="When monitoring raises an alarm; nothing raises one as yet.")
 
 
 class Output(Part):
@@ -294,8 +156,8 @@ class Config(Part):
     )
     as_of: MomentValue = Field(
         "latest",
-        description="Features look at what came before this moment. A date is its midnight in timezone, a time without an "
-        "offset is wall clock there; latest is the midnight after the newest good row.",
+        description="Features look at what came before this moment. A date is its midnight in timezone, a time without "
+        "an offset is wall clock there, and latest is the midnight after the newest good row.",
     )
     history: SpanOrAll = Field(
         "24 months", description="How far back features look: so many days, weeks, months or years, or all."

@@ -11,7 +11,8 @@ from segengine.config.part import Wrong
 from segengine.config.paths import overlap
 
 if TYPE_CHECKING:
-    from segengine.config.models import Config, CustomersTable, Features, Segments, TableSource
+    from segengine.config.models import Config, Features, Segments
+    from segengine.config.sources import CustomersTable, TableSource
 
 __all__ = [
     "DEFAULT_FAMILIES",

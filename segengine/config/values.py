@@ -9,12 +9,13 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from segengine.config.part import Text, Wrong, refuse, refuse_value
 from segengine.config.times import Moment, parse_moment, parse_span
 
 __all__ = [
+    "ATTRIBUTES_SCHEMA",
     "CapValue",
     "Currency",
     "KValue",
@@ -139,11 +140,17 @@ def as_attributes(value: Any) -> Any:
     return found
 
 
+_K = {"type": "integer", "minimum": K_LEAST, "maximum": K_MOST}
+K_SCHEMA = {"anyOf": [_K, {"type": "array", "prefixItems": [_K, _K], "items": False, "minItems": 2}]}
+_NAMED = {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}
+_NAME_OR_NAMED = [{"type": "string", "minLength": 1}, {**_NAMED, "minProperties": 1, "maxProperties": 1}]
+ATTRIBUTES_SCHEMA = {"anyOf": [{"type": "array", "items": {"anyOf": _NAME_OR_NAMED}}, _NAMED]}
+
 Span = Annotated[Text, AfterValidator(_span)]
 SpanOrAll = Annotated[Text, AfterValidator(_span_or_all)]
 Zone = Annotated[Text, AfterValidator(_zone)]
 Currency = Annotated[str, AfterValidator(_currency)]
 TableName = Annotated[Text, AfterValidator(_table_name)]
 MomentValue = Annotated[dt.datetime | dt.date | Literal["latest"], BeforeValidator(_moment)]
-KValue = Annotated[tuple[int, int] | int, BeforeValidator(_k)]
+KValue = Annotated[tuple[int, int] | int, BeforeValidator(_k), WithJsonSchema(K_SCHEMA)]
 CapValue = Annotated[tuple[float, float] | None, BeforeValidator(_cap), AfterValidator(_ordered)]
