@@ -20,8 +20,8 @@ MAX_DEPTH = 100
 _REACHES_OUT = "it runs code or reads something outside of the row"
 
 CALLS: dict[str, str] = {
-    _REACHES_OUT: "reflect java_method try_reflect identifier python_udf secret try_secret list_secrets read_files cloud_files "
-    "remote_query vector_search sleep",
+    _REACHES_OUT: "reflect java_method try_reflect identifier python_udf secret try_secret list_secrets read_files "
+    "cloud_files remote_query vector_search sleep",
     "it gives something else on every run, and runs are repeatable": "current_date curdate now current_timestamp "
     "localtimestamp current_time getdate rand random randn randstr uniform uuid shuffle",
     "it depends on who runs it, and where": "current_user session_user user current_catalog current_database "

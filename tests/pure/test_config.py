@@ -226,7 +226,7 @@ def test_wrong_numbers_are_refused_by_name_line_and_value(key: str, value: str, 
     ],
 )
 def test_wrong_values_are_refused_by_name(section: str, value: object, key: str, says: str) -> None:
-    message = refused(**{section: value})
+    message = refused(yaml.safe_dump({**MINIMAL, section: value}))
     assert key in message and says in message
     assert "shop.yaml" in message
 
@@ -267,7 +267,7 @@ def test_a_mistyped_column_is_refused_with_the_nearest_known_one() -> None:
 
 
 def test_a_key_in_the_wrong_section_is_sent_to_the_right_one() -> None:
-    assert "min_share is not a known key. It belongs under segments." in refused(min_share=0.1).replace("\nTo do:", "")
+    assert "It belongs under segments." in refused(min_share=0.1)
     assert "It belongs at the top." in refused(segments={"currency": "EUR"})
 
 
