@@ -22,6 +22,7 @@ __all__ = ["app", "main"]
 
 INTERRUPTED = 130
 BUG = 1
+LOG_FILE = "segengine.log"
 
 app = typer.Typer(
     name="segengine",
@@ -60,8 +61,9 @@ def demo(
 ) -> None:
     """Segment real grocery customers, end to end, in a new folder; prints what to open."""
     from segengine import runs
+    from segengine.demo.grocery import prepare
 
-    _recipe(lambda config, **rest: runs.demo(config, **rest), folder, verbose=verbose)
+    _recipe(runs.run, prepare(folder or Path("segengine-demo")), verbose=verbose)
 
 
 @app.command()
@@ -182,7 +184,7 @@ def _say(console: Console, text: str, verbose: bool) -> None:
 
 def _recipe(
     recipe: Callable[..., Any],
-    subject: Path | None,
+    config_file: Path,
     *,
     as_json: bool = False,
     verbose: bool = False,
@@ -190,13 +192,15 @@ def _recipe(
     **options: Any,
 ) -> None:
     """Run a recipe with a progress bar on standard error, then print its summary on standard output."""
+    from segengine.config import load
     from segengine.progress import ProgressBar
     from segengine.report.terminal import as_json as summary_as_json
     from segengine.report.terminal import show
 
     console = Console(stderr=True, quiet=quiet)
-    with _logging(verbose), ProgressBar(console) as bar:
-        summary = recipe(subject, listener=bar, **options)
+    config = load(config_file)
+    with _logging(verbose, config.output.path), ProgressBar(console) as bar:
+        summary = recipe(config, listener=bar, **options)
     if as_json:
         print(summary_as_json(summary))
     elif not quiet:
@@ -205,20 +209,28 @@ def _recipe(
 
 
 @contextlib.contextmanager
-def _logging(verbose: bool) -> Iterator[None]:
-    """Steps go to standard error with --verbose; runs.py adds the run's own log file."""
+def _logging(verbose: bool, output: str) -> Iterator[None]:
+    """One line a step, appended to <output>/segengine.log where that is local; on standard error too when asked."""
     logger = logging.getLogger("segengine")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.setLevel(logging.INFO if verbose else logging.ERROR)
+    lines = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setLevel(logging.INFO if verbose else logging.ERROR)
+    if "://" not in output:
+        with contextlib.suppress(OSError):  # an output that cannot be written is told by the run itself
+            Path(output).mkdir(parents=True, exist_ok=True)
+            handlers.append(logging.FileHandler(Path(output) / LOG_FILE, encoding="utf-8"))
     level = logger.level
-    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(lines)
+        logger.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
         logger.setLevel(level)
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
 
 
 if __name__ == "__main__":
