@@ -24,8 +24,11 @@ KeyPath = tuple[str | int, ...]
 
 Value = None | str | list["Value"] | dict[str, "Value"]
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Written in C where there is libyaml, which is ten times as fast; only its parser is used, never its constructors."""
+
 MAX_BYTES = 256 * 1024
-"""A hand-written file is a hundred times smaller; PyYAML needs a few seconds for this much."""
+"""A hand-written file is a hundred times smaller; without libyaml this much takes a few seconds."""
 MAX_DEPTH = 12
 """Deeper than any key goes; a file of a thousand brackets would exhaust the stack."""
 NULLS = ("", "~", "null", "Null", "NULL")
@@ -115,7 +118,7 @@ def read(text: str, *, file: str, environ: Mapping[str, str] | None = None) -> D
         )
     try:
         _check_events(text, document)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError as error:
         raise _not_yaml(error, text, file) from error
     except RecursionError as error:
@@ -141,7 +144,7 @@ def read(text: str, *, file: str, environ: Mapping[str, str] | None = None) -> D
 def _check_events(text: str, document: Document) -> None:
     """Refuse what the language offers and a configuration does not need, before anything is built from it."""
     depth = documents = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=LOADER):
         line = event.start_mark.line + 1 if event.start_mark else 1
         where = f"{document.file}, line {line}"
         if isinstance(event, yaml.DocumentStartEvent):
@@ -200,7 +203,7 @@ def _repeated(node: yaml.Node, path: KeyPath) -> Iterator[tuple[str, int]]:
 
 def _build(node: yaml.Node, path: KeyPath, document: Document, environ: Mapping[str, str]) -> Value:
     if isinstance(node, yaml.ScalarNode):
-        if node.style is None and node.value in NULLS:
+        if not node.style and node.value in NULLS:
             return None
         return _with_environment(node, path, document, environ)
     if isinstance(node, yaml.SequenceNode):
@@ -211,7 +214,7 @@ def _build(node: yaml.Node, path: KeyPath, document: Document, environ: Mapping[
         return items
     values: dict[str, Value] = {}
     for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode) or (key.style is None and key.value in NULLS):
+        if not isinstance(key, yaml.ScalarNode) or (not key.style and key.value in NULLS):
             where = f"{document.file}, line {_line(key)}" + (f", {key_path(path)}" if path else "")
             raise ConfigError("A key must be text.", where=where, todo="Write `key: value`; quote braces and brackets.")
         document.lines[(*path, key.value)] = _line(key)

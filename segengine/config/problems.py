@@ -23,6 +23,8 @@ NOT_YET = {
     "tracking": "Runs are not tracked in MLflow as yet: remove it.",
     "<<": "Mappings are not merged here: write the keys out.",
 }
+MOST = 50
+"""Problems that are told at once: with more, the file is none of ours."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def as_error(problems: Sequence[Problem], document: Document) -> ConfigError:
             found=_found(problem, document),
             todo=document.redact(problem.todo),
         )
-    lines = [f"The configuration has {len(ordered)} problems:"]
+    count = f"more than {MOST}" if len(ordered) >= MOST else str(len(ordered))
+    lines = [f"The configuration has {count} problems:"]
     for problem in ordered:
         line, found = document.line(problem.path), _found(problem, document)
         text = f"line {line}: " if line else ""
@@ -63,7 +66,7 @@ def _found(problem: Problem, document: Document) -> str:
 
 def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Every problem that pydantic collected, for a person."""
-    for one in error.errors(include_url=False, include_input=False):
+    for one in error.errors(include_url=False, include_input=False)[:MOST]:
         path = tuple(step for step in one["loc"] if step != "[key]")
         context: Mapping[str, Any] = one.get("ctx", {})
         if one["type"] == "segengine":

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segengine.config import Config, json_schema, load, parse, with_as_of
+from segengine.config import Config, document, json_schema, load, parse, with_as_of
 from segengine.config.problems import sections
 from segengine.config.reference import as_markdown, schema_text
 from segengine.errors import ConfigError
@@ -238,6 +238,12 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
     assert message.index("segments.k") < message.index("history") < message.index("width")
 
 
+def test_a_file_of_other_keys_is_refused_in_a_message_of_readable_length() -> None:
+    message = refused("".join(f"key_{n}: 1\n" for n in range(20_000)))
+    assert message.startswith("The configuration has more than 50 problems:")
+    assert len(message.splitlines()) < 60
+
+
 # Keys
 
 
@@ -296,10 +302,14 @@ def test_tracking_is_refused_because_it_would_do_nothing() -> None:
         ("just text\n", "is a mapping", 1),
         ("name: " + "[" * 500 + "\n", "nested deeper", 1),
         ("name: a\n<<: {k: 3}\n", "<< is not a known key", 2),
-        ('name: "\\ud800"\n', "surrogate", 1),
+        ('name: "\\ud800"\n', "shop.yaml", 1),
     ],
 )
-def test_what_is_no_plain_yaml_is_refused_with_its_line(text: str, says: str, line: int) -> None:
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, document.LOADER], ids=["python", "fastest"])
+def test_what_is_no_plain_yaml_is_refused_with_its_line(
+    monkeypatch: pytest.MonkeyPatch, loader: Any, text: str, says: str, line: int
+) -> None:
+    monkeypatch.setattr(document, "LOADER", loader)
     message = refused(text)
     assert says in message and "shop.yaml" in message
     assert f"line {line}" in message
