@@ -96,7 +96,7 @@ def _unknown(path: KeyPath, known: tuple[str, ...]) -> Problem:
     hints = [NOT_YET[key]] if key in NOT_YET else []
     near = get_close_matches(key, known, n=1, cutoff=0.6) or get_close_matches(key.lower(), known, n=1, cutoff=0.5)
     places = [place[:-1] for place in _places().get(key, ()) if place[:-1] != path[:-1]]
-    if near:
+    if near and not hints:
         hints.append(f"Did you mean {near[0]}?")
     elif places:
         hints.append(f"It belongs under {key_path(places[0])}." if places[0] else "It belongs at the top.")
