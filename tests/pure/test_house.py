@@ -25,7 +25,7 @@ def names(files: list[Path]) -> list[str]:
 
 
 def committed_files() -> list[Path]:
-    """What git tracks, or would; all files where there is no git."""
+    """What git tracks, or would; where there is no git, the files of the rooms without caches."""
     try:
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -34,7 +34,9 @@ def committed_files() -> list[Path]:
             check=True,
         ).stdout.decode()
     except (OSError, subprocess.CalledProcessError):
-        return CODE
+        rooms = ("segengine", "jobs", "tools", "tests", "docs", "conf", "requirements")
+        found = [file for room in rooms for file in (ROOT / room).rglob("*") if "__pycache__" not in file.parts]
+        return sorted(file for file in found if file.is_file())
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
