@@ -97,7 +97,7 @@ def test_a_suppression_names_its_code_and_its_reason(texts):
             continue
         for number, line in enumerate(text.splitlines(), 1):
             found = re.search(r"#\s*(?:noqa|type:\s*ignore)(.*)$", line)
-            if found and not re.match(r"(: ?[A-Z]+\d+[\w, ]*|\[[\w, -]+\])\s*(#|-|\()\s*\w+", found[1]):
+            if found and not re.match(r"(: ?[A-Z]+\d+[\w, ]*|\[[\w, -]+\])(\s*[#(-]\s*|\s{2,})\w+", found[1]):
                 bare.append(f"{name}:{number}: {line.strip()}")
     assert not bare
 
