@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from segengine.contract.quality import QualityRow
 from segengine.errors import QualityError
@@ -82,7 +83,7 @@ def in_minor_units(steps: Sequence[BridgeStep], minor_unit: int) -> tuple[int, .
     for step in steps[1:-1]:
         balances.append(balances[-1] + step.amount_e4)
     rounded = [_half_up(balance, divisor) for balance in balances]
-    changes = [after - before for before, after in zip(rounded, rounded[1:], strict=False)]
+    changes = [after - before for before, after in pairwise(rounded)]
     return (rounded[0], *changes, _half_up(steps[-1].amount_e4, divisor))
 
 

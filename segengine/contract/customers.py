@@ -29,7 +29,7 @@ from segengine.contract.values import canonical_id, canonical_text, is_finite
 from segengine.errors import ConfigError, InputError
 from segengine.io.casts import amount_from_text
 from segengine.io.read import check_encoding, check_rows_read
-from segengine.io.source import DEFECT, Source, nearest, quoted, shown
+from segengine.io.source import DEFECT, Source, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -55,7 +55,8 @@ class CheckedCustomers:
 
     Attributes in `numeric` are doubles, those in `categorical` strings; `protected` names those that may describe, and
     never decide. Ignored customers are not in it;
-    `ignored_customers` are those of the configured list that occur. `quality` needs no completion.
+    `ignored_customers` are those of the configured list that occur. Who opted out in a rejected row is in it as opted out,
+    without attributes. `quality` needs no completion.
     """
 
     customers: DataFrame
@@ -97,13 +98,11 @@ def check_customers(source: Source, config: Config, *, run_id: str, quarantine: 
         )
     rules = with_own_rules(CUSTOMER_RULES, table.rules, "conflicting_duplicates", "tables.customers.rules")
     listed = tuple(dict.fromkeys(canonical_text(name) for name in table.ignore_customers))
-    wanted = _wanted(source, table)
-    staged, mapped = map_columns(source, table, wanted)
+    staged, mapped = map_columns(source, table, _wanted(table))
     attributes = _attributes(source, table, mapped)
     classified = _classified(staged, table, mapped, attributes, rules, listed)
-    metrics = rule_metrics(rules, None) | _metrics(source, attributes, rules, listed)
-    texts = {one.key: one.text for one in wanted}
-    seen, folder = scan(classified, source, rules, metrics, run_id=run_id, quarantine=quarantine, expressions=texts)
+    metrics = rule_metrics(rules, [rule.name for rule in rules], None) | _metrics(source, attributes, rules, listed)
+    seen, folder = scan(classified, source, rules, metrics, run_id=run_id, quarantine=quarantine, mapped=mapped)
     check_rows_read(source, seen["rows"])
     if seen["replaced"]:
         check_encoding(source, seen["replaced"])
@@ -121,42 +120,35 @@ def check_customers(source: Source, config: Config, *, run_id: str, quarantine: 
         a.name for i, a in enumerate(attributes) if _is_numeric(a, seen[f"filled_{i}"], seen[f"numbers_{i}"])
     )
     return CheckedCustomers(
-        customers=_customers(classified, attributes, numeric, len(rules)),
+        customers=_customers(classified, attributes, numeric, len(rules), asks_consent=bool(table.opted_out)),
         quality=quality,
         rows_read=seen["rows"],
         numeric=numeric,
         categorical=tuple(a.name for a in attributes if a.name not in numeric),
         warnings=(*source.facts.warnings, *_warnings(attributes, seen)),
-        protected=table.protected,
+        protected=tuple(table.protected),
         ignored_customers=present(listed, seen),
         quarantine=folder,
     )
 
 
-def _names(table: CustomersTable) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*table.attributes, *table.protected)))
+def _attribute_texts(table: CustomersTable) -> dict[str, tuple[str, str]]:
+    """Attribute -> (its key below tables.customers, their column or expression)."""
+    parts = (("attributes", table.attributes), ("protected", table.protected))
+    return {name: (f"{part}.{name}", text) for part, named in parts for name, text in named.items()}
 
 
-def _wanted(source: Source, table: CustomersTable) -> list[Wanted]:
-    """Everything to map. An attribute is what `columns` says under its name, else a column of that name."""
-    wanted = [Wanted(f"columns.{ours}", theirs) for ours, theirs in table.columns.items()]
-    columns = {column.casefold() for column in source.columns}
-    for name in _names(table):
+def _wanted(table: CustomersTable) -> list[Wanted]:
+    """Everything to map."""
+    wanted = [Wanted("columns.customer_id", table.columns["customer_id"])]
+    for name, (key, text) in _attribute_texts(table).items():
         if name.casefold() in ("customer_id", "opted_out"):
             raise ConfigError(
                 f"customers: an attribute cannot be called '{name}'.",
-                where="tables.customers.attributes",
-                todo=f"Map it under another name: columns: {{their_{name}: {name}}}, attributes: [their_{name}].",
+                where=f"tables.customers.{key}",
+                todo=f"Give it another name, such as their_{name}: {text}.",
             )
-        if name not in table.columns and name.casefold() not in columns:
-            raise InputError(
-                f"customers: attribute '{name}' not found.",
-                where="tables.customers.attributes",
-                found=f"customers has: {shown(source.columns)}.{nearest(name, source.columns)}",
-                todo="Write the exact name of a column, or map the name to an expression under tables.customers.columns.",
-            )
-        if name not in table.columns:
-            wanted.append(Wanted(f"attributes.{name}", name))
+        wanted.append(Wanted(key, text))
     wanted += [Wanted(f"rules.{name}", text, "condition") for name, text in table.rules.items()]
     return wanted + ([Wanted("opted_out", table.opted_out, "condition")] if table.opted_out else [])
 
@@ -164,8 +156,8 @@ def _wanted(source: Source, table: CustomersTable) -> list[Wanted]:
 def _attributes(source: Source, table: CustomersTable, mapped: dict[str, Mapped]) -> list[_Attribute]:
     decimal = decimal_separator(table)
     found = []
-    for index, name in enumerate(_names(table)):
-        one = mapped[f"columns.{name}" if name in table.columns else f"attributes.{name}"]
+    for index, (name, (key, _)) in enumerate(_attribute_texts(table).items()):
+        one = mapped[key]
         column = f"_segengine_attribute_{index}"
         text = canonical_id(one.column, one.dtype)
         if isinstance(one.dtype, T.StringType) and source.text_casts:
@@ -252,15 +244,22 @@ def _is_numeric(attribute: _Attribute, filled: int, numbers: int) -> bool:
     return 0 < filled == numbers
 
 
-def _customers(classified: DataFrame, attributes: list[_Attribute], numeric: tuple[str, ...], used: int) -> DataFrame:
-    columns = (
+def _customers(
+    classified: DataFrame, attributes: list[_Attribute], numeric: tuple[str, ...], used: int, *, asks_consent: bool
+) -> DataFrame:
+    """See CheckedCustomers."""
+    values = [
         a.number if a.name in numeric and a.number is not None else F.col(a.column).cast("string") for a in attributes
-    )
-    return classified.filter((F.col(RULE) == used) & F.col(FIRST)).select(
-        F.col(ID).alias("customer_id"),
-        F.col(OPTED_OUT).alias("opted_out"),
-        *(column.alias(a.name) for a, column in zip(attributes, columns, strict=True)),
-    )
+    ]
+    good = (F.col(RULE) == used) & F.col(FIRST)
+    identity, opted_out = F.col(ID).alias("customer_id"), F.col(OPTED_OUT)
+    if not asks_consent:
+        named = (value.alias(a.name) for a, value in zip(attributes, values, strict=True))
+        return classified.filter(good).select(identity, opted_out.alias("opted_out"), *named)
+    # A wish not to be profiled counts even in a row that is rejected; of such a row nothing else is taken.
+    wished = F.col(ID).isNotNull() & opted_out & (F.col(RULE) != used)
+    kept = (F.max(F.when(good, value)).alias(a.name) for a, value in zip(attributes, values, strict=True))
+    return classified.filter(good | wished).groupBy(identity).agg(F.max(opted_out).alias("opted_out"), *kept)
 
 
 def _warnings(attributes: list[_Attribute], seen: dict[str, int]) -> list[str]:

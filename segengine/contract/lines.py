@@ -50,12 +50,17 @@ class Lines:
     conditions: dict[str, Column]
     mapped: frozenset[str]
     order_mapped: bool
+    expressions: dict[str, Mapped]
 
     def classified(self, window: Window | None, *, with_after: bool) -> DataFrame:
         """The rows with the position of their rule in `_segengine_rule`.
 
         Without a window nothing is before the history. `with_after`: whether rows from `as_of` on are ignored as such.
         """
+        return self.rows.withColumn(RULE, classify(self.rules, self.asked(window, with_after=with_after)))
+
+    def asked(self, window: Window | None, *, with_after: bool) -> dict[str, Column]:
+        """rule name -> condition, those of the window among them."""
         conditions = dict(self.conditions)
         if window is not None:
             at = F.col(AT_US)
@@ -63,7 +68,7 @@ class Lines:
                 conditions["after_as_of"] = (at >= window.as_of_us) & ~self.conditions["future_date"]
             if window.start_us is not None:
                 conditions["before_history"] = at < window.start_us
-        return self.rows.withColumn(RULE, classify(self.rules, conditions))
+        return conditions
 
 
 def read_lines(source: Source, config: Config, now_us: int, ignored: tuple[str, ...], known: DataFrame | None) -> Lines:
@@ -97,7 +102,7 @@ def read_lines(source: Source, config: Config, now_us: int, ignored: tuple[str, 
         rows = rows.join(ids, on=ID, how="left")
         conditions["unknown_customer"] = F.col(KNOWN).isNull()
     names = frozenset(table.columns) | (frozenset({"is_return"}) if table.returns else frozenset())
-    return Lines(rows, rules, conditions, names, "order_id" in table.columns)
+    return Lines(rows, rules, conditions, names, "order_id" in table.columns, mapped)
 
 
 def _wanted(table: TransactionsTable) -> list[Wanted]:

@@ -46,6 +46,8 @@ class Mapped:
     column: Column
     dtype: T.DataType
     broken: Column | None = None
+    sql: str = ""
+    """The expression as Spark is given it; empty for a column."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def _mapped(
         except AnalysisException as error:
             raise _unresolved(one, source, where, error) from error
     column = F.expr(text)
-    return _as_role(one, Mapped(one.key, one.text, column, dtype, _broken(one.role, column, safe)), source, where)
+    return _as_role(one, Mapped(one.key, one.text, column, dtype, _broken(one.role, column, safe), text), source, where)
 
 
 def _broken(role: Role, column: Column, safe: _Safe) -> Column | None:
@@ -202,9 +204,9 @@ def _as_role(one: Wanted, mapped: Mapped, source: Source, where: str) -> Mapped:
     if one.role != "condition" or isinstance(mapped.dtype, T.BooleanType):
         return mapped
     if isinstance(mapped.dtype, T.StringType):
-        return Mapped(mapped.key, mapped.text, strict_boolean(mapped.column), T.BooleanType())
+        return Mapped(mapped.key, mapped.text, strict_boolean(mapped.column), T.BooleanType(), None, mapped.sql)
     if isinstance(mapped.dtype, T.NumericType):
-        return Mapped(mapped.key, mapped.text, mapped.column != 0, T.BooleanType())
+        return Mapped(mapped.key, mapped.text, mapped.column != 0, T.BooleanType(), None, mapped.sql)
     raise InputError(
         f"{source.name}: '{one.text}' is not a condition.",
         where=where,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ from pyspark.sql import Observation
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from segengine.contract.rules import USED, Rule
+from segengine.contract.mapping import Mapped
+from segengine.contract.rules import DEFECTS, USED, Rule
 from segengine.errors import InfrastructureError, InputError, SegengineError
 from segengine.io.failures import explain_read_failure
 from segengine.io.files import store_for
@@ -40,6 +41,9 @@ log = logging.getLogger(__name__)
 
 RULE = "_segengine_rule"
 """int: position in the rules of the rule that the row met, their number for rows that are used."""
+
+WITHOUT_AMOUNT = frozenset({*(rule.name for rule in DEFECTS), "missing_amount", "bad_amount", "amount_overflow"})
+"""Rules that are asked when there is no amount to sum."""
 
 _BITS = 62
 """Bits of a bigint that are used to tell ids apart."""
@@ -81,22 +85,26 @@ def sum_when(condition: Column, amount: str) -> Column:
     return F.sum(F.when(condition, F.col(amount).cast("decimal(20,0)")))
 
 
-def rule_metrics(rules: Sequence[Rule], amount: str | None) -> dict[str, Column]:
-    """Aggregates: rows and amount of every rule, of the used rows, and of all."""
+def rule_metrics(rules: Sequence[Rule], asked: Collection[str], amount: str | None) -> dict[str, Column]:
+    """Aggregates: rows and amount of every rule that is asked, of the used rows, and of all."""
     metrics = {"rows": F.count(F.lit(1))}
     if amount:
         metrics["amount"] = sum_when(F.lit(True), amount)
-    for index in range(len(rules) + 1):
+    for index, name in enumerate([*(rule.name for rule in rules), USED]):
+        if name != USED and name not in asked:
+            continue
         metrics[f"rows_{index}"] = count_when(F.col(RULE) == index)
-        if amount:
+        if amount and name not in WITHOUT_AMOUNT:
             metrics[f"amount_{index}"] = sum_when(F.col(RULE) == index, amount)
     return metrics
 
 
 def counts_of(rules: Sequence[Rule], seen: Mapping[str, int], with_amount: bool) -> dict[str, tuple[int, int | None]]:
-    """rule name -> (rows, amount_e4) of what `rule_metrics` counted."""
+    """rule name -> (rows, amount_e4) of what `rule_metrics` counted; 0 for rules that were not asked."""
     names = [*(rule.name for rule in rules), USED]
-    return {n: (seen[f"rows_{i}"], seen[f"amount_{i}"] if with_amount else None) for i, n in enumerate(names)}
+    return {
+        n: (seen.get(f"rows_{i}", 0), seen.get(f"amount_{i}", 0) if with_amount else None) for i, n in enumerate(names)
+    }
 
 
 def presence_metrics(names: Sequence[str], identity: str, where: Column) -> dict[str, Column]:
@@ -135,12 +143,12 @@ def scan(
     *,
     run_id: str,
     quarantine: str,
-    expressions: Mapping[str, str],
+    mapped: Mapping[str, Mapped],
 ) -> tuple[dict[str, int], str | None]:
     """Run the pass; (what the metrics counted, nulls as 0; the quarantine folder, null when nothing was rejected).
 
     Rejected rows lie in `<quarantine>/table=<name>` as Parquet: run_id, rule, source_file, row (JSON of their columns as
-    read, or the raw text of a defective row). InputError when a file or an expression (key -> text) fails on a value.
+    read, or the raw text of a defective row). InputError when a file or one of the `mapped` expressions fails on a value.
     """
     observation = Observation(f"segengine_{source.name}")
     rejected = [index for index, rule in enumerate(rules) if rule.outcome == "rejected"]
@@ -162,12 +170,12 @@ def scan(
         seen = observation.get
     except Exception as error:  # py4j and pyspark raise many types here; those that are not explained go on as they are
         store.delete(folder)
-        explained = _explained(error, source, expressions)
+        explained = _explained(error, source, mapped)
         if explained is None:
             raise
         raise explained from error
     numbers = {name: _whole(seen.get(name)) for name in metrics}
-    if any(numbers[f"rows_{index}"] for index in rejected):
+    if any(numbers.get(f"rows_{index}") for index in rejected):
         return numbers, store.uri(folder)
     store.delete(folder)
     if not store.list():
@@ -183,7 +191,7 @@ def _whole(value: object) -> int:
     raise InfrastructureError(f"Spark returned a metric of type {type(value).__name__} where a number was expected.")
 
 
-def _explained(error: Exception, source: Source, expressions: Mapping[str, str]) -> SegengineError | None:
+def _explained(error: Exception, source: Source, mapped: Mapping[str, Mapped]) -> SegengineError | None:
     unreadable = explain_read_failure(error, source.name)
     if unreadable is not None:
         return unreadable
@@ -191,11 +199,12 @@ def _explained(error: Exception, source: Source, expressions: Mapping[str, str])
     raised = _RAISED.search(text)
     if raised is None:
         return None
-    squeezed = re.sub(r"\s+", "", text)
-    likely = {key: one for key, one in expressions.items() if re.sub(r"\s+", "", one) in squeezed} or dict(expressions)
+    said = re.sub(r"\s+", "", text)
+    written = [one for one in mapped.values() if one.sql]
+    likely = [one for one in written if re.sub(r"\s+", "", one.sql) in said] or written
     return InputError(
         f"{source.name}: an expression of the configuration fails on a value of the table.",
-        where="; ".join(f"tables.{source.name}.{key}: {one}" for key, one in likely.items()),
+        where="; ".join(f"tables.{source.name}.{one.key}: {one.text}" for one in likely),
         found=f"Spark says {raised[1]}",
         todo="Make it give null instead: try_cast(x as double), try_divide(a, b), nullif(x, 0), try_to_timestamp(x, 'yyyy').",
     )

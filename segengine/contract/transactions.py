@@ -92,10 +92,11 @@ def check_transactions(
     found = read_lines(source, config, microseconds(now), listed, known_customers)
     window = configured_window(config)
     classified = found.classified(window, with_after=True)
-    metrics = rule_metrics(found.rules, ours.E4) | _metrics(found, source, window, listed)
-    texts = _expressions(config)
+    metrics = rule_metrics(found.rules, found.asked(window, with_after=True), ours.E4) | _metrics(
+        found, source, window, listed
+    )
     seen, folder = scan(
-        classified, source, found.rules, metrics, run_id=run_id, quarantine=quarantine, expressions=texts
+        classified, source, found.rules, metrics, run_id=run_id, quarantine=quarantine, mapped=found.expressions
     )
     check_rows_read(source, seen["rows"])
     if seen["replaced"]:
@@ -128,15 +129,6 @@ def check_transactions(
         lines_ignored=None if window is None else seen["lines_ignored"],
         lines_rejected=None if window is None else seen["lines_rejected"],
     )
-
-
-def _expressions(config: Config) -> dict[str, str]:
-    table = config.tables.transactions
-    if table is None:
-        return {}
-    texts = {f"columns.{name}": text for name, text in table.columns.items()}
-    texts |= {f"rules.{name}": text for name, text in table.rules.items()}
-    return texts | ({"returns": table.returns} if table.returns else {})
 
 
 def _metrics(found: Lines, source: Source, window: Window | None, listed: tuple[str, ...]) -> dict[str, Column]:

@@ -153,12 +153,11 @@ def moment(mapped: Mapped, pattern: str | None, timezone: str, where: str) -> tu
 
 
 def row_hash(fields: list[T.StructField], quoted_names: list[str]) -> Column:
-    """bigint xxhash64 of whole rows as text. Equal rows have equal hashes; nulls have a place, so they cannot be shifted."""
+    """bigint xxhash64 of whole rows. Equal rows have equal hashes; nulls have a place, so values cannot be shifted."""
 
-    def text(field: T.StructField, name: str) -> Column:
-        column = F.col(name)
-        if isinstance(field.dataType, T.TimestampType):
-            column = F.unix_micros(column)  # text of an instant is the same twice when clocks are put back
-        return F.coalesce(column.cast("string"), F.lit("\0"))
+    def hashable(field: T.StructField, name: str) -> Column:
+        atomic = isinstance(field.dataType, (T.StringType, T.NumericType, T.BooleanType, T.DateType, T.TimestampType))
+        return F.col(name) if atomic else F.col(name).cast("string")
 
-    return F.xxhash64(*(text(field, name) for field, name in zip(fields, quoted_names, strict=True)))
+    pairs = ((hashable(f, name), F.col(name).isNull()) for f, name in zip(fields, quoted_names, strict=True))
+    return F.xxhash64(*(column for pair in pairs for column in pair))

@@ -66,9 +66,7 @@ def config(
 
 def check(found: Source, settings: Config, folder: Path, **rest: Any) -> CheckedLines:
     """Check with a fixed clock and run, quarantine below `folder`."""
-    return check_transactions(
-        found, settings, **{"now": NOW, "run_id": "r1", "quarantine": str(folder / "quarantine")} | rest
-    )
+    return check_transactions(found, settings, now=NOW, run_id="r1", quarantine=str(folder / "quarantine"), **rest)
 
 
 def counts(quality: Sequence[QualityRow]) -> dict[str, int]:
