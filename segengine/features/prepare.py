@@ -16,9 +16,9 @@ from segengine.features.prepare_stages import FEATURES, TEMPORARY, stages
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-    from segengine.features.catalog import Feature
 
     from segengine.config import Prepare as PrepareConfig
+    from segengine.features.catalog import Feature
 
 __all__ = ["Prepare", "input_columns", "options_of"]
 

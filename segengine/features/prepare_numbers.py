@@ -142,7 +142,8 @@ def part_values(item: NumericInput | CategoricalInput, raw: NDArray[Any], part: 
     """One part of an input before it is centred and scaled, shape (n,)."""
     if isinstance(item, NumericInput):
         numbers = raw.astype(np.float64)
-        return (~usable(numbers)).astype(np.float64) if part == "missing" else numeric_values(item, numbers)
+        flags: Floats = (~usable(numbers)).astype(np.float64)
+        return flags if part == "missing" else numeric_values(item, numbers)
     absent = np.array([value is None or value != value for value in raw], dtype=bool)
     if part == "missing":
         return absent.astype(np.float64)

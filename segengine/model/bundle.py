@@ -244,7 +244,9 @@ def _manifest(store: Store, version: str) -> tuple[dict[str, Any], str]:
     if manifest.get("version") != version:
         raise _altered(store, version, f"its manifest is of version {manifest.get('version')}")
     files, names = manifest.get("files"), manifest.get("features")
-    listed = isinstance(files, dict) and all(isinstance(f, dict) and {"bytes", "sha256"} <= set(f) for f in files.values())
+    listed = isinstance(files, dict) and all(
+        isinstance(f, dict) and {"bytes", "sha256"} <= set(f) for f in files.values()
+    )
     if not listed or not isinstance(names, list):
         raise _altered(store, version, "its manifest does not list files and features")
     return manifest, hashlib.sha256(content).hexdigest()

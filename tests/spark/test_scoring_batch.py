@@ -58,14 +58,12 @@ def test_a_customer_far_from_everybody_is_an_outlier(spark, rows, model):
     )
     far = as_rows(spark, shop(1).assign(monetary_total=1e7, recency_days=9e5))
     assert score(far, uncapped).first()["is_outlier"] is True
-    assert (
-        0 < score(rows, model).where("is_outlier").count() < 60 or score(rows, model).where("is_outlier").count() == 0
-    )
+    assert score(rows, uncapped).where("is_outlier").count() < 30
 
 
 def test_nulls_nan_infinities_and_unseen_levels_all_get_a_segment(spark, model):
     odd = [None, float("nan"), float("inf"), float("-inf"), 1e308, -5e-324]
-    table = [(f"{i}{j}", x, y, x, y, text) for i, x in enumerate(odd) for j, y in enumerate(odd) for text in (None,)]
+    table = [(f"{i}{j}", x, y, x, y, None) for i, x in enumerate(odd) for j, y in enumerate(odd)]
     table += [(f"text{i}", 1.0, 2.0, 3.0, 4.0, text) for i, text in enumerate(["", "unseen", "\\'`", "\U0001f600"])]
     schema = (
         "customer_id string, recency_days double, frequency_orders double, monetary_total double, "
