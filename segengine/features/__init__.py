@@ -14,8 +14,8 @@ from segengine.features.names import attribute_columns
 
 if TYPE_CHECKING:
     from segengine.features.aggregate import CustomerRows, customer_rows
-    from segengine.features.people import customers_only_rows, moment
     from segengine.features.customer_totals import FeatureTotals, LaneTotal, size_warnings, totals
+    from segengine.features.people import customers_only_rows, moment
 
 __all__ = [
     "CATALOG",

@@ -14,7 +14,7 @@ from segengine.contract.values import canonical_text
 from segengine.errors import SegengineError
 from segengine.features.catalog import Chosen, Feature
 from segengine.features.categories import share_features, top_categories
-from segengine.features.custom import check_custom, custom_rows
+from segengine.features.custom import CUSTOM, check_custom, custom_rows
 from segengine.features.lanes import lane
 from segengine.features.measures import HOUSE, Scope, marked_lines, measure
 from segengine.features.names import attribute_columns
@@ -23,7 +23,10 @@ from segengine.features.overflow import clear_overflow
 if TYPE_CHECKING:
     from segengine.contract import CheckedCustomers, CheckedLines
 
-__all__ = ["COUNTS", "CustomerRows", "attribute_values", "customer_rows"]
+__all__ = ["COUNTS", "CustomerRows", "attribute_results", "attribute_values", "customer_rows"]
+
+ATTRIBUTE = "__attribute_"
+"""Set before the names of attributes until the measures, whose names they may have, are gone."""
 
 COUNTS = [
     "revenue_e4",
@@ -144,14 +147,20 @@ def _known_customers(customers: CheckedCustomers | None, config: Config) -> Data
 
 
 def attribute_values(customers: CheckedCustomers, config: Config) -> list[Column]:
-    """Attributes under their names in customer rows: numbers as doubles (null when not finite), the others as text."""
+    """Attributes as ATTRIBUTE + column: numbers as doubles (null when not finite), the others as text."""
     return [
-        (_finite(quoted(name)) if name in customers.numeric else quoted(name).cast("string")).alias(column)
+        (_finite(quoted(name)) if name in customers.numeric else quoted(name).cast("string")).alias(ATTRIBUTE + column)
         for name, column in attribute_columns(config).items()
     ]
 
 
+def attribute_results(rows: DataFrame) -> list[Column]:
+    """The columns of `attribute_values` under the names they have in customer rows."""
+    return [F.col(name).alias(name.removeprefix(ATTRIBUTE)) for name in rows.columns if name.startswith(ATTRIBUTE)]
+
+
 def quoted(name: str) -> Column:
+    """A column by its exact name, whatever characters are in it."""
     return F.col("`" + name.replace("`", "``") + "`")
 
 
@@ -189,11 +198,10 @@ def _finish(
     if "categories" in facts.columns:
         spend = F.aggregate("categories", zero, lambda sum_, entry: sum_ + entry["amount_e4"])
         facts = facts.withColumn("spend_e4", spend)
-    attributes = list(attribute_columns(config).values()) if customers else []
     return facts.select(
         "customer_id",
         *(_value(feature) for feature in features if feature.family != "attributes"),
-        *attributes,
+        *attribute_results(facts),
         lane(config.lanes).alias("lane"),
         *COUNTS,
         "first_ordered_at",
@@ -210,7 +218,7 @@ def _is_house(config: Config) -> Column:
 
 def _value(feature: Feature) -> Column:
     if feature.family == "custom":
-        return _finite(F.col(feature.name)).alias(feature.name)
+        return _finite(F.col(CUSTOM + feature.name)).alias(feature.name)
     if feature.family == "category_mix" and feature.argument:
         spent = F.filter("categories", lambda entry: entry["category"] == F.lit(feature.argument))
         amount = F.coalesce(F.get(spent["amount_e4"], F.lit(0)), F.lit(0))

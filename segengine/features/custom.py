@@ -15,6 +15,9 @@ from segengine.features.catalog import Feature
 
 __all__ = ["LINE_TYPES", "check_custom", "custom_rows"]
 
+CUSTOM = "__custom_"
+"""Set before the names of custom features until the measures, whose names they may have, are gone."""
+
 LINE_TYPES: dict[str, str] = {
     "ordered_at": "timestamp",
     "order_id": "string",
@@ -40,7 +43,7 @@ def check_custom(lines: DataFrame, features: Collection[Feature]) -> None:
 
 
 def custom_rows(lines: DataFrame, features: Collection[Feature]) -> DataFrame:
-    """customer_id and a double column for each custom feature, of lines that are all used.
+    """customer_id and a double column CUSTOM + name for each feature, of lines that are all used.
 
     Lines are put in a total order first; Spark leaves that sort out when no aggregate depends on the order of rows.
     """
@@ -48,7 +51,9 @@ def custom_rows(lines: DataFrame, features: Collection[Feature]) -> DataFrame:
     ordered = lines.select("customer_id", "row_hash", *_line_columns(columns)).sortWithinPartitions(
         "customer_id", "ordered_at", "order_id", "row_hash"
     )
-    return ordered.groupBy("customer_id").agg(*(F.expr(f.argument).cast("double").alias(f.name) for f in features))
+    return ordered.groupBy("customer_id").agg(
+        *(F.expr(f.argument).cast("double").alias(CUSTOM + f.name) for f in features)
+    )
 
 
 def _usable(columns: Collection[str]) -> list[str]:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from segengine.config import Config
 from segengine.contract.moments import configured_window
-from segengine.features.aggregate import COUNTS, CustomerRows, attribute_values
+from segengine.features.aggregate import COUNTS, CustomerRows, attribute_results, attribute_values
 from segengine.features.catalog import Chosen
 
 if TYPE_CHECKING:
@@ -44,11 +44,10 @@ def customers_only_rows(customers: CheckedCustomers, chosen: Chosen, config: Con
         known = known.unionByName(
             rows.select(*(given.get(name, F.lit(None)).cast(types[name]).alias(name) for name in known.columns))
         )
-    attributes = [name for name in known.columns if name not in ("customer_id", "opted_out", "is_house")]
     no_time = F.lit(None).cast("timestamp")
     rows = known.select(
         "customer_id",
-        *attributes,
+        *attribute_results(known),
         F.when(F.col("is_house"), "ignored").when(F.col("opted_out"), "opted_out").alias("lane"),
         *(F.lit(None if name in _MONEY_OR_ORDERS else 0).cast("bigint").alias(name) for name in COUNTS),
         no_time.alias("first_ordered_at"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 from collections import Counter
 from zoneinfo import ZoneInfo
@@ -83,7 +84,7 @@ def _customer(lines: pd.DataFrame, as_of: dt.datetime, zone: str, drop: bool) ->
     n = orders.ngroups
     firsts = orders["at_us"].min()
     days = sorted({local_day(at, zone) for at in firsts})
-    gaps = [(b - a).days for a, b in zip(days, days[1:], strict=False)]
+    gaps = [(b - a).days for a, b in itertools.pairwise(days)]
     local = as_of.astimezone(ZoneInfo(zone))
     last, previous = (microseconds(local - dt.timedelta(days=d)) for d in (90, 180))
     spend = {

@@ -237,7 +237,7 @@ def test_one_order_in_all_gives_a_customer_with_missing_rhythm(spark):
 
 
 def test_days_are_counted_on_the_local_calendar(spark):
-    """23:30 UTC on 26 March 2011 is a day later in London by the summer time that starts that night; in Kolkata anyway."""
+    """In London summer time starts between the two, so that the second, at 23:30 UTC, is on the day after."""
     rows = [line(day="2011-03-26 23:30"), line(order="2", day="2011-03-27 23:30")]
     for zone, gap, recency in (("Europe/London", 2, 257), ("UTC", 1, 258), ("Asia/Kolkata", 1, 257)):
         with session_zone(spark, zone):
@@ -266,7 +266,7 @@ def test_every_customer_has_the_first_lane_that_fits(spark):
         [("out", True), ("silent", False), ("HOUSE", True), ("K", False)],
         "customer_id string, opted_out boolean",
     )
-    returned = {"is_return": True, "status": "ignored", "rule": "returned"}
+    returned: dict[str, Any] = {"is_return": True, "status": "ignored", "rule": "returned"}
     rows = [
         line("out"),
         line("K"),
@@ -314,10 +314,14 @@ def test_lines_before_the_window_are_counted_and_not_used(spark):
 
 
 def test_attributes_are_joined_and_become_features(spark):
-    settings = config("include: [rfm, attributes]", people="attributes: [spend, Plan Type, lane], protected: [age]")
-    schema = "customer_id string, opted_out boolean, spend double, `Plan Type` string, lane string, age double"
+    settings = config(
+        "include: [rfm, attributes]", people="attributes: [spend, Plan Type, lane, gaps], protected: [age]"
+    )
+    columns = "spend double, `Plan Type` string, lane string, gaps string, age double"
     people = people_of(
-        spark, [("A", False, float("nan"), "gold", "x", 33.0), ("B", False, 2.0, None, "y", 44.0)], schema
+        spark,
+        [("A", False, float("nan"), "gold", "x", "g", 33.0), ("B", False, 2.0, None, "y", "g", 44.0)],
+        f"customer_id string, opted_out boolean, {columns}",
     )
     built = build(spark, line("A"), line("C"), settings=settings, people=people)
     found = by_customer(built)
@@ -325,6 +329,7 @@ def test_attributes_are_joined_and_become_features(spark):
         ("spend", "numeric"),
         ("plan_type", "categorical"),
         ("attribute_lane", "categorical"),
+        ("gaps", "categorical"),
     ]
     assert (found["A"]["spend"], found["A"]["plan_type"], found["A"]["attribute_lane"]) == (None, "gold", "x")
     assert (found["A"]["age"], found["B"]["lane"], found["B"]["frequency_orders"]) == (33, "no_purchases", 0)
