@@ -74,7 +74,7 @@ def _minus(name: str, rows: Sequence[QualityRow]) -> BridgeStep:
 
 
 def in_minor_units(steps: Sequence[BridgeStep], minor_unit: int) -> tuple[int, ...]:
-    """The amounts in whole minor units (cents for 2) that still add up: balances are rounded, changes are what is between.
+    """The amounts in whole minor units (2: cents) that still add up: balances are rounded, changes are what is between.
 
     Rounding every step by itself would leave a bridge a cent off now and then.
     """

@@ -1,4 +1,4 @@
-"""Check customers: one row an id, attributes as numbers or categories, and whether the customer wants to be profiled."""
+"""Check customers: one row an id, attributes as numbers or categories, and who does not want to be profiled."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class CheckedCustomers:
 
     Attributes in `numeric` are doubles, those in `categorical` strings; `protected` names those that may describe, and
     never decide. Ignored customers are not in it;
-    `ignored_customers` are those of the configured list that occur. Who opted out in a rejected row is in it as opted out,
-    without attributes. `quality` needs no completion.
+    `ignored_customers` are those of the configured list that occur. Who opted out in a rejected row is in it as opted
+    out, without attributes. `quality` needs no completion.
     """
 
     customers: DataFrame
@@ -85,7 +85,7 @@ def check_customers(source: Source, config: Config, *, run_id: str, quarantine: 
     """Classify every row, write the rejected ones below the folder `quarantine`, and count, in one scan of the source.
 
     Rows that repeat another one in every column that is used collapse into one; when they differ, all rows of the id go
-    to quarantine. Text attributes of text tables are numbers when every value is one (codes with leading zeros are not).
+    to quarantine. Text attributes of text tables are numbers when all values are; a code with leading zeros is none.
     InputError: a column, expression, file or encoding is not what it should be. QualityError: more rows are rejected
     than quality.max_rejected_share allows, or none is left; the quarantine is kept.
     """

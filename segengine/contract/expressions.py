@@ -1,15 +1,15 @@
-"""Read a SQL expression of the configuration far enough to know which columns it uses as numbers, and to make it unable to raise.
+"""Read a SQL expression far enough to know which columns it uses as numbers, and to keep it from raising on a value.
 
-Text tables hold text only, and Spark in ANSI mode stops the job at the first value that is not what an expression takes it
-for. So a text column is handed to the expression as a number where the expression uses it as one, cast strictly row by row:
+Text tables hold text only, and Spark in ANSI mode stops the job at the first value that is not what an expression takes
+it for. So a text column is handed to the expression as a number where it is used as one, cast strictly row by row:
 
     next to + - * / % or DIV, or inside a function of numbers       Quantity * UnitPrice, abs(price)
     compared with a number, or with a column used as a number       UnitPrice > 0, price BETWEEN 1 AND 9
     beside a number in coalesce, nullif, greatest, least, if        coalesce(discount, 0)
     as the result, where a number is wanted (amount, quantity)      CASE WHEN kind = 'R' THEN -price ELSE price END
 
-and as a boolean where it is compared with TRUE or FALSE. A column is one thing in all of an expression. Everywhere else it
-stays text. What cannot be cast is null. No value of a row is looked at: the same expression means the same on every table.
+and as a boolean where it is compared with TRUE or FALSE. A column is one thing in all of an expression. Everywhere else
+it stays text. What cannot be cast is null. No value is looked at: an expression means the same on every table.
 
 Besides, `cast` becomes `try_cast`, `to_timestamp` `try_to_timestamp`, and divisors of zero become null, in every table.
 """
@@ -39,8 +39,8 @@ _DIVISION = {"/", "%", "div"}
 _ORDERING = {"<", ">", "<=", ">="}
 _COMPARISON = _ORDERING | {"=", "==", "<>", "!=", "<=>"}
 _NUMERIC_FUNCTIONS = set(
-    "abs bround ceil ceiling exp floor isnan ln log log10 log2 mod negative pmod positive pow power round sign signum sqrt "
-    "try_add try_divide try_multiply try_subtract".split()
+    "abs bround ceil ceiling exp floor isnan ln log log10 log2 mod negative pmod positive pow power round sign signum "
+    "sqrt try_add try_divide try_multiply try_subtract".split()
 )
 _MIXED_FUNCTIONS = {"coalesce", "nvl", "ifnull", "nullif", "greatest", "least", "if", "iff"}
 _KEYWORDS = set(
@@ -106,7 +106,7 @@ def read(text: str, columns: Collection[str], *, numeric: Collection[str] = (), 
 
 
 def rewrite(text: str, replaced: Mapping[str, str]) -> str:
-    """The expression with columns replaced (name in small letters -> SQL), casts that give null, and no division by zero."""
+    """The expression with columns replaced (name in small letters -> SQL), casts that give null, no zero divisors."""
     tokens = _significant(text)
     words = [token.text for token in tokens]
     suffixes = [""] * len(tokens)

@@ -13,7 +13,7 @@ from segengine.contract.mapping import Mapped, Wanted, decimal_separator, map_co
 from segengine.contract.moments import BEFORE_1900_US, Window
 from segengine.contract.rules import DEFECTS, LINE_RULES, Rule, with_own_rules
 from segengine.contract.scan import RULE, classify
-from segengine.contract.values import canonical_id, money, moment, number, numeric_value, row_hash, was_rounded
+from segengine.contract.values import canonical_id, moment, money, number, numeric_value, row_hash, was_rounded
 from segengine.errors import ConfigError
 from segengine.io.source import DEFECT, OURS, Source, quoted
 
@@ -36,6 +36,10 @@ RETURN = "_segengine_is_return"
 HASH = "_segengine_row_hash"
 KNOWN = "_segengine_known"
 ROUNDED = "_segengine_rounded"
+AMOUNT_MISSING = "_segengine_amount_missing"
+AMOUNT_BROKEN = "_segengine_amount_broken"
+AT_MISSING = "_segengine_at_missing"
+AT_BROKEN = "_segengine_at_broken"
 
 REQUIRED = ("customer_id", "ordered_at", "amount")
 ROLES = {"amount": "number", "quantity": "number", "ordered_at": "time"}
@@ -43,7 +47,10 @@ ROLES = {"amount": "number", "quantity": "number", "ordered_at": "time"}
 
 @dataclass(frozen=True)
 class Lines:
-    """`rows`: their columns and ours, not yet classified. `conditions`: rule name -> condition; window rules are not in it."""
+    """`rows`: their columns and ours, unclassified. `conditions`: rule name -> condition, without those of the window.
+
+    `expressions`: everything that was mapped, by its key below `tables.transactions`.
+    """
 
     rows: DataFrame
     rules: tuple[Rule, ...]
@@ -72,7 +79,7 @@ class Lines:
 
 
 def read_lines(source: Source, config: Config, now_us: int, ignored: tuple[str, ...], known: DataFrame | None) -> Lines:
-    """Map the columns and set up the rules. InputError as `map_columns` says; ConfigError when a column is not mapped."""
+    """Map the columns and set up the rules. InputError as `map_columns` says; ConfigError when one is not mapped."""
     table = config.tables.transactions
     if table is None:
         raise ConfigError("There is no transactions table.", todo="Describe it under tables.transactions.")
@@ -109,12 +116,6 @@ def _wanted(table: TransactionsTable) -> list[Wanted]:
     wanted = [Wanted(f"columns.{ours}", theirs, ROLES.get(ours, "other")) for ours, theirs in table.columns.items()]  # type: ignore[arg-type]  # values of ROLES are Roles
     wanted += [Wanted(f"rules.{name}", text, "condition") for name, text in table.rules.items()]
     return wanted + ([Wanted("returns", table.returns, "condition")] if table.returns else [])
-
-
-AMOUNT_MISSING = "_segengine_amount_missing"
-AMOUNT_BROKEN = "_segengine_amount_broken"
-AT_MISSING = "_segengine_at_missing"
-AT_BROKEN = "_segengine_at_broken"
 
 
 def _values(

@@ -1,4 +1,4 @@
-"""Turn the names and expressions of the configuration into columns of a table, or say which key cannot be one and why."""
+"""Turn the names and expressions of the configuration into columns of a table, or say which key is none and why."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Mapped:
-    """A column of the staged rows. `broken`: true where it is null because text that it is computed from cannot be read."""
+    """A column of the staged rows. `broken`: where it is null because text that it is computed from cannot be read."""
 
     key: str
     text: str
@@ -126,9 +126,9 @@ def _with_casts(
     for left, right in reading.unclear:
         if left in texts and right in texts:
             raise InputError(
-                f"{source.name}: '{left}' and '{right}' are text, and which of two texts is greater depends on what they mean.",
+                f"{source.name}: '{left}' and '{right}' are text; which is greater depends on what they mean.",
                 where=f"tables.{source.name}.{one.key}: {one.text}",
-                todo=f"Say it: cast({left} as double) > cast({right} as double), or to_timestamp({left}) > to_timestamp({right}).",
+                todo=f"Say it, such as cast({left} as double) > cast({right} as double), or to_timestamp({left}) > ...",
             )
     return _Safe(expressions.rewrite(one.text, replaced), used, list(texts.values()))
 
@@ -228,7 +228,7 @@ def _unresolved(one: Wanted, source: Source, where: str, error: AnalysisExceptio
             f"{source.name}: column '{name}' not found.",
             where=where,
             found=has + nearest(name, columns),
-            todo="Write the exact name of a column, in backticks inside an expression when it has spaces or dots, or a SQL expression.",
+            todo="Write the exact name of a column (inside an expression: in backticks when it has spaces or dots).",
         )
     first = message.strip().splitlines()[0][:300] if message.strip() else type(error).__name__
     return InputError(
@@ -245,7 +245,7 @@ def is_blank(column: Column) -> Column:
 
 
 INVISIBLE = "[\\x00-\\x20\\x7F-\\xA0\\u1680\\u180E\\u2000-\\u200F\\u2028-\\u202F\\u205F\\u2060\\u3000\\uFEFF]+"
-"""Java pattern: control characters, spaces of all widths, zero-width characters, direction marks, the byte order mark."""
+"""Java pattern: control characters, spaces of all widths, zero-width characters, direction marks, byte order mark."""
 
 
 def strict_boolean(column: Column) -> Column:

@@ -38,7 +38,7 @@ def microseconds(moment: dt.datetime) -> int:
 
 
 def configured_window(config: Config) -> Window | None:
-    """The window of a configured `as_of`; null when it is `latest`. A date means its midnight in the configured zone."""
+    """The window of a configured `as_of`; null when it is `latest`. A date means its midnight in the config's zone."""
     as_of = config.as_of
     if isinstance(as_of, str):
         return None

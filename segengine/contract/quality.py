@@ -1,4 +1,4 @@
-"""The account of rows and money: what each rule did, limits on what was rejected, and proof that nothing went missing."""
+"""The account of rows and money: what each rule did, how much may be rejected, proof that nothing went missing."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class QualityRow:
 class LineTotals:
     """What a scan of the checked lines saw. Amounts are in 1/10,000 of the currency unit.
 
-    `used` and `duplicates`: lines with status `used`, before exact duplicates are taken out, and how many of them repeat
-    an earlier one. `ignored` includes `before_history`.
+    `used` and `duplicates`: lines with status `used`, before exact duplicates are taken out, and how many of them
+    repeat an earlier one. `ignored` includes `before_history`.
     """
 
     used_rows: int
@@ -105,7 +105,8 @@ def check_shares(quality: Sequence[QualityRow], limit: float, table: str, quaran
         )
     if rejected > limit * judged:
         raise QualityError(
-            f"{table}: {rejected:,} of {judged:,} rows are rejected, {rejected / judged:.1%}; the limit is {limit:.1%}.",
+            f"{table}: {rejected:,} of {judged:,} rows are rejected, {rejected / judged:.1%}; "
+            f"the limit is {limit:.1%}.",
             where=where,
             found=_reasons(quality, ("rejected",)),
             todo="Correct the table, the mapping or the rules, or raise quality.max_rejected_share.",

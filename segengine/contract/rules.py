@@ -1,4 +1,4 @@
-"""The rules every row is classified by: their order, what they do to a row, and the table of them in docs/quality.md."""
+"""The rules rows are classified by: their order, what they do to a row, and the table of them in docs/quality.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ USED = "used"
 
 @dataclass(frozen=True)
 class Rule:
-    """A named reason. `rejected` rows go to quarantine; `ignored` ones are left out; `noted` ones are used, but counted."""
+    """A named reason. `rejected` rows go to quarantine; `ignored` ones are left out; `noted` ones are used."""
 
     name: str
     outcome: Outcome

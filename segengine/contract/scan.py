@@ -108,13 +108,14 @@ def counts_of(rules: Sequence[Rule], seen: Mapping[str, int], with_amount: bool)
 
 
 def presence_metrics(names: Sequence[str], identity: str, where: Column) -> dict[str, Column]:
-    """Aggregates: which of a list of ids occur where a condition is true, a bit each; their number stays out of the driver."""
+    """Aggregates: which of a list of ids occur where a condition is true, a bit for each."""
     metrics = {}
     for start in range(0, len(names), _BITS):
-        part = names[start : start + _BITS]
-        bits = F.array(F.lit(0).cast("bigint"), *(F.lit(1 << index).cast("bigint") for index in range(len(part))))
-        place = F.array_position(F.array(*(F.lit(name) for name in part)), F.col(identity))
-        metrics[f"present_{start // _BITS}"] = F.bit_or(F.when(where, F.get(bits, place)))
+        first, *others = names[start : start + _BITS]
+        bit = F.when(F.col(identity) == first, F.lit(1))
+        for index, name in enumerate(others, start=1):
+            bit = bit.when(F.col(identity) == name, F.lit(1 << index))
+        metrics[f"present_{start // _BITS}"] = F.bit_or(F.when(where, bit.cast("bigint")))
     return metrics
 
 
@@ -147,8 +148,9 @@ def scan(
 ) -> tuple[dict[str, int], str | None]:
     """Run the pass; (what the metrics counted, nulls as 0; the quarantine folder, null when nothing was rejected).
 
-    Rejected rows lie in `<quarantine>/table=<name>` as Parquet: run_id, rule, source_file, row (JSON of their columns as
-    read, or the raw text of a defective row). InputError when a file or one of the `mapped` expressions fails on a value.
+    Rejected rows lie in `<quarantine>/table=<name>` as Parquet: run_id, rule, source_file, row (JSON of their columns
+    as read, or the raw text of a defective row). InputError when a file cannot be read, or one of the `mapped`
+    expressions fails on a value.
     """
     observation = Observation(f"segengine_{source.name}")
     rejected = [index for index, rule in enumerate(rules) if rule.outcome == "rejected"]
@@ -206,7 +208,7 @@ def _explained(error: Exception, source: Source, mapped: Mapping[str, Mapped]) -
         f"{source.name}: an expression of the configuration fails on a value of the table.",
         where="; ".join(f"tables.{source.name}.{one.key}: {one.text}" for one in likely),
         found=f"Spark says {raised[1]}",
-        todo="Make it give null instead: try_cast(x as double), try_divide(a, b), nullif(x, 0), try_to_timestamp(x, 'yyyy').",
+        todo="Make it give null instead: try_cast(x as double), try_divide(a, b), try_to_timestamp(x, 'yyyy').",
     )
 
 

@@ -1,4 +1,4 @@
-"""Check order lines: every row is used, rejected with a reason, or ignored by a named rule, and every one is counted."""
+"""Check order lines: every row is used, rejected with a reason, or ignored by a named rule, and counted."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ NOT_LINES = frozenset({"after_as_of", "missing_customer_id", "ignored_customer",
 class CheckedLines:
     """Order lines that can be aggregated, and the account of those that cannot.
 
-    `lines`: one row is an identified line before `as_of`: customer_id string, order_id string (the local day where there
-    is none), ordered_at timestamp, amount_e4 bigint (1/10,000 of the currency unit), quantity double, product and category
-    string (where mapped), is_return boolean, row_hash bigint (of all source columns), status string (used, ignored,
-    rejected) and rule string (null when used). Times and amounts of rejected lines may be null. Lines of ignored
-    customers are not in it.
+    `lines`: one row is an identified line before `as_of`: customer_id string, order_id string (the local day where
+    there is none), ordered_at timestamp, amount_e4 bigint (1/10,000 of the currency unit), quantity double, product and
+    category string (where mapped), is_return boolean, row_hash bigint (of all source columns), status string (used,
+    ignored, rejected) and rule string (null when used). Times and amounts of rejected lines may be null. Lines of
+    ignored customers are not in it.
     `quality` is complete once `complete` has added what only a scan of the lines knows. `lines_ignored` and
     `lines_rejected`: how many of them `lines` has; null where `as_of` was not known while counting.
     """

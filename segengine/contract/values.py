@@ -1,4 +1,4 @@
-"""What a value becomes before it is used: canonical ids, money in 1/10,000, moments in microseconds. Nothing here can raise on a row."""
+"""What a value becomes before it is used: ids, money, moments. Nothing here can raise on a row."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = [
     "canonical_id",
     "canonical_text",
     "is_finite",
-    "money",
     "moment",
+    "money",
     "number",
     "numeric_value",
     "row_hash",
@@ -38,9 +38,9 @@ TOO_MUCH = 1e12
 def canonical_id(column: Column, dtype: T.DataType) -> Column:
     """string: the one spelling of an id, null when it is missing.
 
-    Text loses blanks and invisible characters (zero-width, NUL, byte order mark) at both ends, and is otherwise kept byte
-    by byte: '00042', '42' and '12345.0' are three customers. Whole numbers of any type are written without a point:
-    the double 12345.0 and the integer 12345 are one customer. NaN and infinity are missing.
+    Text loses blanks and invisible characters (zero-width, NUL, byte order mark) at both ends, and is otherwise kept
+    byte by byte: '00042', '42' and '12345.0' are three customers. Whole numbers of any type are written without a
+    point: the double 12345.0 and the integer 12345 are one customer. NaN and infinity are missing.
     InputError for types that are no ids (arrays, maps, structs).
     """
     if isinstance(dtype, (T.ArrayType, T.MapType, T.StructType)):
@@ -148,7 +148,7 @@ def moment(mapped: Mapped, pattern: str | None, timezone: str, where: str) -> tu
         "The time of an order must be a timestamp, a date, or text.",
         where=f"{where}: {mapped.text}",
         found=f"it gives {dtype.simpleString()}",
-        todo="Write an expression, such as timestamp_seconds(x), timestamp_millis(x) or to_timestamp(cast(x as string), 'yyyyMMdd').",
+        todo="Write an expression, such as timestamp_seconds(x), or to_timestamp(cast(x as string), 'yyyyMMdd').",
     )
 
 

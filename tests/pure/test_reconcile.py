@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 from segengine.contract.quality import LineTotals, QualityRow, check_shares, complete, quality_rows, reconcile
-from segengine.contract.rules import LINE_RULES, Outcome, with_own_rules
+from segengine.contract.rules import LINE_RULES, Outcome, markdown, with_own_rules
 from segengine.errors import ConfigError, QualityError
 
 
@@ -161,3 +162,9 @@ def test_own_rules_are_asked_after_the_built_in_ones_and_before_the_history_wind
 def test_an_own_rule_cannot_take_the_name_of_a_built_in_one():
     with pytest.raises(ConfigError, match="bad_amount"):
         with_own_rules(LINE_RULES, {"bad_amount": "a > 0"}, "unknown_customer", "tables.transactions.rules")
+
+
+def test_the_documented_rules_are_those_of_the_code(repository: Path):
+    text = (repository / "docs" / "quality.md").read_text(encoding="utf-8")
+    documented = text.split("a test compares them -->\n")[1].split("<!-- end of rules -->")[0]
+    assert documented.strip() == markdown().strip(), "put what segengine.contract.rules.markdown() gives into the file"
