@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _ROW = "_segengine_row"
 _BAD = "_bad"
+_BARE = "_segengine_bare"
 _MAX_ORDERS = 100
 """Different column orders among the files of one table; each one is a read of its own in the plan."""
 
@@ -207,7 +208,8 @@ def _read_group(
     lines = raw_lines(spark, found, files, header=True, encoding=options.encoding)
     line = F.col(LINE)
     ours = [F.col(quoted(p)) for p in (*found.partitions, source.SOURCE_FILE)]
-    told = lines.select(line, *ours, line_defect(line, len(keys), options).alias(source.DEFECT))
+    bare = lines.select(line, *ours, without_quoted(line, options).alias(_BARE))
+    told = bare.select(line, *ours, line_defect(line, F.col(_BARE), len(keys), options).alias(source.DEFECT))
     sound = F.when(F.col(source.DEFECT).isNull(), line)
     parsed = told.select(
         line, *ours, source.DEFECT, F.from_csv(sound, _schema(len(keys)), _parser(len(keys), options)).alias(_ROW)
@@ -241,33 +243,36 @@ def _parser(fields: int, options: CsvOptions) -> dict[str, str]:
     }
 
 
-def line_defect(line: Column, fields: int, options: CsvOptions) -> Column:
+def without_quoted(line: Column, options: CsvOptions) -> Column:
+    """The line without its well-formed quoted fields; the delimiters that are left separate fields."""
+    if not options.quote:
+        return line
+    q, d = re.escape(options.quote), _java_quoted(options.delimiter)
+    well_formed = f"(^|{d}){q}[^{q}]*+(?:{q}{q}[^{q}]*+)*+{q}(?={d}|$)"
+    return F.when(F.instr(line, options.quote) > 0, F.regexp_replace(line, well_formed, "$1")).otherwise(line)
+
+
+def line_defect(line: Column, bare: Column, fields: int, options: CsvOptions) -> Column:
     """What is wrong with a line that should have so many fields; null when it is sound.
 
-    Well-formed quoted fields are taken out first: a field that still starts with a quote has no end, and the delimiters
-    that are left separate fields.
+    `bare` is `without_quoted(line)`, a column of its own so that Spark computes it once. A field of it that still
+    starts with a quote has no end.
     """
-    delimiter, quote = options.delimiter, options.quote
-    bare, broken = line, F.lit(False)
-    if quote:
-        q, d = re.escape(quote), _java_quoted(delimiter)
-        well_formed = f"(^|{d}){q}[^{q}]*+(?:{q}{q}[^{q}]*+)*+{q}(?={d}|$)"
-        has_quote = F.instr(line, quote) > 0
-        bare = F.when(has_quote, F.regexp_replace(line, well_formed, "$1")).otherwise(line)
-        broken = has_quote & bare.rlike(f"(?:^|{d}){q}")
-    odd = _occurrences(line, quote) % 2 == 1 if quote else F.lit(False)
-    count = _occurrences(bare, delimiter) + 1
-    return (
-        F.when(broken & odd, F.lit(source.UNCLOSED_QUOTE))
-        .when(broken, F.lit(source.MALFORMED_ROW))
-        .when(count < fields, F.lit(source.SHORT_ROW))
-        .when(count > fields, F.lit(source.LONG_ROW))
-    )
+    quote = options.quote
+    count = _occurrences(bare, options.delimiter) + 1
+    miscounted = F.when(count < fields, F.lit(source.SHORT_ROW)).when(count > fields, F.lit(source.LONG_ROW))
+    if not quote:
+        return miscounted
+    broken = (F.instr(bare, quote) > 0) & bare.rlike(f"(?:^|{_java_quoted(options.delimiter)}){re.escape(quote)}")
+    odd = _occurrences(line, quote) % 2 == 1
+    by_quotes = F.when(odd, F.lit(source.UNCLOSED_QUOTE)).otherwise(F.lit(source.MALFORMED_ROW))
+    return F.when(broken, by_quotes).when(count != fields, miscounted)
 
 
 def _occurrences(text: Column, part: str) -> Column:
     removed = F.octet_length(text) - F.octet_length(F.replace(text, F.lit(part), F.lit("")))
-    return (removed / F.lit(len(part.encode()))).cast("int")
+    size = len(part.encode())
+    return removed if size == 1 else (removed / F.lit(size)).cast("int")
 
 
 def _java_quoted(text: str) -> str:

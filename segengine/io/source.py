@@ -19,7 +19,7 @@ SOURCE_FILE = "_source_file"
 DEFECT = "_defect"
 DEFECT_TEXT = "_defect_text"
 OURS = (SOURCE_FILE, DEFECT, DEFECT_TEXT)
-RESERVED = (*OURS, "_metadata", "_segengine_line", "_segengine_overflow", "_segengine_row")
+RESERVED = (*OURS, "_metadata", "_segengine_line", "_segengine_overflow", "_segengine_row", "_segengine_bare")
 """Names that a source may not use: ours, and the one under which Spark says which file a row came from."""
 
 SHORT_ROW = "short_row"
