@@ -50,7 +50,8 @@ class Job:
         """Write `runs/<run_id>.json`: state is running, done or failed."""
         known = {"run_id": self.run_id, "command": self.command, "name": self.config.name, "state": state}
         known |= {"started_at": self.started_at.isoformat(), "config_sha256": self.config.fingerprint()}
-        text = json.dumps({**known, **self.record, **more}, indent=2, ensure_ascii=False, default=str)
+        plain = {**known, **self.record, **more}
+        text = self.config.redact(json.dumps(plain, indent=2, ensure_ascii=False, default=str))
         self.store.write_atomic(f"runs/{self.run_id}.json", text.encode())
 
 
@@ -107,7 +108,7 @@ def _recorded(job: Job) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        told = _translated(error)
+        told = _without_secrets(_translated(error), job.config)
         _write_failure(job, told)
         if told is error:
             raise
@@ -126,6 +127,15 @@ def _translated(error: BaseException) -> BaseException:
     for condition, what in _COMPUTING.items():
         if condition in text:
             return InputError(what, found=text.splitlines()[0][:300], todo=_COMPUTING_TODO)
+    return error
+
+
+def _without_secrets(error: BaseException, config: Config) -> BaseException:
+    """The error with the values of ${env:NAME} replaced by that reference in all it says."""
+    if isinstance(error, SegengineError):
+        error.what, error.where = config.redact(error.what), config.redact(error.where)
+        error.found, error.todo = config.redact(error.found), config.redact(error.todo)
+        error.args = (error.what,)
     return error
 
 

@@ -226,7 +226,10 @@ def _driver_memory_mb() -> int:
 
 
 def _provide_java() -> None:
-    """Point JAVA_HOME at a Java that Spark can use: the machine's own, else the one set-up placed beside Python."""
+    """Point JAVA_HOME at a Java that Spark can use: the machine's own, else the one set-up placed beside Python.
+
+    Spark 4.2 starts Java with a module that trimmed runtimes lack, so that a Java without it is passed over.
+    """
     found = os.environ.get("JAVA_HOME")
     candidates = [Path(found) / "bin" / "java"] if found else []
     on_path = shutil.which("java")
@@ -241,7 +244,7 @@ def _provide_java() -> None:
             os.environ["JAVA_HOME"] = str(java.resolve().parent.parent) if java.parent.parent != ours else str(ours)
             return
         if version is not None:
-            seen.append(f"Java {version} at {java}")
+            seen.append(f"Java {version or 'without the modules Spark needs'} at {java}")
     raise InfrastructureError(
         f"Spark needs Java {OLDEST_JAVA} or newer.",
         found="; ".join(seen) or "no Java at all",
@@ -253,9 +256,12 @@ def _java_version(java: Path) -> int | None:
     if not java.is_file():
         return None
     try:
-        answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=False)
-    except OSError:
+        command = [java, "--add-modules=jdk.incubator.vector", "-version"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
         return None
+    if answer.returncode != 0:
+        return 0  # older than modules, or trimmed
     match = re.search(r'version "(\d+)(?:\.(\d+))?', answer.stderr + answer.stdout)
     if match is None:
         return None
