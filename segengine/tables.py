@@ -310,8 +310,8 @@ HEAD = """# Published tables
 What lies in `gold` of an output. This page is made from `segengine/tables.py` by `python -m segengine.tables`; a test
 keeps it current. How the tables become visible, and how to read them, is in [publishing.md](publishing.md).
 
-Money has as many decimals as the currency's minor unit (2 for EUR, 0 for JPY) and is rounded half up, from exact sums in
-1/10,000 of the unit. No column is nested. Every row names the publication that wrote it. A column that may be null
+Money has as many decimals as the currency's minor unit (2 for EUR, 0 for JPY) and is rounded half up, from exact sums
+in 1/10,000 of the unit. No column is nested. Every row names the publication that wrote it. A column that may be null
 says so; all others never are.
 """
 
@@ -336,10 +336,12 @@ def _table_markdown(table: Table) -> str:
 
 
 OPEN_ENDED = {
-    "assignments": "One more column follows for each feature, by its name: a 64-bit float in its own unit (null where there is no "
-    "value), or text for a category. A feature with the name of a column above gets `_feature` behind its name.",
-    "customers": "One more column follows for each attribute of the customers table: a 64-bit float or text. An attribute with the "
-    "name of a column above gets `_attribute` behind its name.",
+    "assignments": "One more column follows for each feature, by its name: a 64-bit float in its own unit (null where "
+    "there is no value), or text for a category. A feature with the name of a column above gets `_feature` behind its "
+    "name; blanks, dots and the like become `_`.",
+    "customers": "One more column follows for each attribute of the customers table: a 64-bit float or text. "
+    "An attribute with the name of a column above gets `_attribute` behind its name; blanks, dots and the like become "
+    "`_`.",
 }
 
 

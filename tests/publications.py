@@ -15,9 +15,15 @@ from segengine.tables import TABLES
 
 AS_OF = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
 VALUES: dict[str, Any] = {
-    "string": "text", "int": 1, "long": 1, "double": 0.5, "boolean": True, "date": dt.date(2024, 3, 1),
-    "timestamp": AS_OF, "money": Decimal("1.00"),
-}  # fmt: skip
+    "string": "text",
+    "int": 1,
+    "long": 1,
+    "double": 0.5,
+    "boolean": True,
+    "date": dt.date(2024, 3, 1),
+    "timestamp": AS_OF,
+    "money": Decimal("1.00"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,20 +67,52 @@ def arguments(output: Any, publication_id: str, **more: Any) -> dict[str, Any]:
 def facts(**changed: Any) -> RunFacts:
     """Facts of a run with two segments and the features recency_days and country."""
     models = {
-        "model_version": "v0001", "created_at": AS_OF, "as_of": AS_OF, "status": "champion", "k": 2, "features": "recency_days",
-        "customers": 4, "inertia": 1.5, "macro_silhouette": 0.5, "micro_silhouette": None, "calinski_harabasz": None,
-        "davies_bouldin": None, "smallest_share": 0.4, "largest_share": 0.6, "decision": "because", "config_sha256": "ab",
-    }  # fmt: skip
+        "model_version": "v0001",
+        "created_at": AS_OF,
+        "as_of": AS_OF,
+        "status": "champion",
+        "k": 2,
+        "features": "recency_days",
+        "customers": 4,
+        "inertia": 1.5,
+        "macro_silhouette": 0.5,
+        "micro_silhouette": None,
+        "calinski_harabasz": None,
+        "davies_bouldin": None,
+        "smallest_share": 0.4,
+        "largest_share": 0.6,
+        "decision": "because",
+        "config_sha256": "ab",
+    }
     given: dict[str, Any] = {
-        "publication_id": "p1", "run_id": "r1", "command": "run", "started_at": AS_OF, "finished_at": AS_OF, "as_of": AS_OF,
-        "timezone": "UTC", "minor_unit": 2, "model_version": "v0001", "models": (models,),
+        "publication_id": "p1",
+        "run_id": "r1",
+        "command": "run",
+        "started_at": AS_OF,
+        "finished_at": AS_OF,
+        "as_of": AS_OF,
+        "timezone": "UTC",
+        "minor_unit": 2,
+        "model_version": "v0001",
+        "models": (models,),
         "segments": (SegmentInfo(1, "S-001", "one", 0), SegmentInfo(7, "S-007", "seven", 1)),
         "features": (Feature("recency_days"), Feature("country", "attributes", "", "categorical")),
         "centres": ({"recency_days": 3.0, "country": "FR"}, {"recency_days": 90.0, "country": "DE"}),
-        "quality": (Rule(),), "rows_read": 12, "rows_used": 10, "rows_rejected": 2, "rows_ignored": 0,
-        "amount_read_e4": 2_000_000, "inputs": "[]", "config_sha256": "ab", "segengine_version": "0.1.0", "spark_version": "4.2.0",
-        "attributes": (Attribute("plan", "plan", "categorical"), Attribute("customer_id", "attribute_customer_id", "numeric")),
-    }  # fmt: skip
+        "quality": (Rule(),),
+        "rows_read": 12,
+        "rows_used": 10,
+        "rows_rejected": 2,
+        "rows_ignored": 0,
+        "amount_read_e4": 2_000_000,
+        "inputs": "[]",
+        "config_sha256": "ab",
+        "segengine_version": "0.1.0",
+        "spark_version": "4.2.0",
+        "attributes": (
+            Attribute("plan", "plan", "categorical"),
+            Attribute("customer_id", "attribute_customer_id", "numeric"),
+        ),
+    }
     return RunFacts(**{**given, **changed})
 
 
@@ -90,11 +128,22 @@ def scored_row(customer_id: str, segment: int | None = 0, **changed: Any) -> tup
     ordered_at = dt.datetime(2024, 2, 20, 12, tzinfo=dt.UTC)
     assigned = segment is not None
     row = {
-        "customer_id": customer_id, "lane": None if assigned else "only_returns", "segment_index": segment,
-        "distance": 0.5 if assigned else None, "margin": 0.25 if assigned else None,
-        "runner_up_index": 1 - segment if segment is not None else None, "is_outlier": False if assigned else None,
-        "assigned_by": "nearest" if assigned else None, "recency_days": 10.0, "country": "FR", "revenue_e4": 123_455,
-        "orders": 1, "first_ordered_at": ordered_at, "last_ordered_at": ordered_at, "is_known": True, "plan": "gold",
+        "customer_id": customer_id,
+        "lane": None if assigned else "only_returns",
+        "segment_index": segment,
+        "distance": 0.5 if assigned else None,
+        "margin": 0.25 if assigned else None,
+        "runner_up_index": 1 - segment if segment is not None else None,
+        "is_outlier": False if assigned else None,
+        "assigned_by": "nearest" if assigned else None,
+        "recency_days": 10.0,
+        "country": "FR",
+        "revenue_e4": 123_455,
+        "orders": 1,
+        "first_ordered_at": ordered_at,
+        "last_ordered_at": ordered_at,
+        "is_known": True,
+        "plan": "gold",
         "attribute_customer_id": 5.0,
-    }  # fmt: skip
+    }
     return tuple({**row, **changed}.values())

@@ -41,8 +41,9 @@ def build_tables(
     """Every table of segengine/tables.py but `publications`, which publishing writes itself.
 
     `scored`: one row a customer (customer_id, lane, segment_index, distance, margin, runner_up_index, is_outlier,
-    assigned_by, feature columns, revenue_e4, orders, first_ordered_at, last_ordered_at, is_known, attributes); it is read
-    half a dozen times, so persist it. `previous_customers` is the table now published; its keys stay. Raises PublicationError.
+    assigned_by, feature columns, revenue_e4, orders, first_ordered_at, last_ordered_at, is_known, attributes); it is
+    read half a dozen times, so persist it. `previous_customers` is the table now published; its keys stay. Raises
+    PublicationError.
     """
     _check_segments(facts)
     measures = measure(scored, facts.features, as_of=facts.as_of, timezone=facts.timezone, sample_limit=sample_limit)
@@ -103,9 +104,11 @@ def _customers(keyed: DataFrame, facts: RunFacts) -> DataFrame:
 
 
 def _segment_key(facts: RunFacts, index: str) -> Column:
-    """The lasting key of a segment by its index; null stays null."""
-    keys = [F.lit(s.segment_key) for s in sorted(facts.segments, key=lambda s: s.index)]
-    return F.element_at(F.array(*keys), F.col(index) + 1)
+    """The lasting key of a segment by its index; null stays null.
+
+    Not `element_at`: for an array of literals Spark 4.2 takes its result for never null, and a null index gives a key.
+    """
+    return F.coalesce(*(F.when(F.col(index) == s.index, F.lit(s.segment_key)) for s in facts.segments))
 
 
 def _moment(facts: RunFacts) -> Column:

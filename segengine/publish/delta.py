@@ -1,4 +1,4 @@
-"""Delta publications: tables commit one by one, then `publications` records every version; what is not recorded is undone."""
+"""Delta publications: tables commit one by one, `publications` records every version last, the rest is undone."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ PROPERTIES = {
     "delta.logRetentionDuration": "interval 520 weeks",
     "delta.deletedFileRetentionDuration": "interval 520 weeks",
 }
-"""Power BI reads neither deletion vectors nor mapped columns. Recorded versions must stay readable, for longer than Delta's
-30 and 7 days: until somebody vacuums with a shorter retention on purpose."""
+"""Power BI reads neither deletion vectors nor mapped columns. Recorded versions must stay readable, for longer than
+Delta's 30 and 7 days: until somebody vacuums with a shorter retention on purpose."""
 
 LOCAL_SETTINGS = {"spark.databricks.delta.snapshotPartitions": "1"}
 """Delta reads a table's log with 50 tasks; these logs are tiny."""
@@ -107,7 +107,7 @@ def _put_back(store: Store, spark: SparkSession, publication: Publication, previ
         recorded = last_recorded(store)
         if recorded is None or recorded.publication_id != publication.publication_id:
             recover(store, spark, previous)
-    except Exception as error:  # the failure that brought us here matters more; the next run recovers
+    except Exception as error:  # noqa: BLE001 - the failure that brought us here matters more; the next run recovers
         log.warning("tables could not be put back, the next run does it: %s", type(error).__name__)
 
 

@@ -1,6 +1,7 @@
 """Read the commits of a Delta table from its log, without Spark: which version is newest, who wrote it, how many rows.
 
-https://github.com/delta-io/delta/blob/master/PROTOCOL.md: commit n is `_delta_log/<n as 20 digits>.json`, an action a line.
+https://github.com/delta-io/delta/blob/master/PROTOCOL.md: commit n is `_delta_log/<n as 20 digits>.json`, one action
+a line.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def _restored(info: dict[str, Any]) -> int | None:
 
 
 def _last_told(store: Store, folder: str, version: int | None) -> dict[str, Any]:
-    """What our newest commit that is in force at a version says of itself; OPTIMIZE and the like of others are passed over."""
+    """What our newest commit in force at a version says of itself; OPTIMIZE and the like of others are passed over."""
     while version is not None and version >= 0:
         info = _info(store, folder, version)
         if told := _told(info):
@@ -110,7 +111,7 @@ def unrecorded_commits(store: Store, folder: str, recorded: int | None) -> list[
 
 
 def check_commit(store: Store, folder: str, before: int | None, publication_id: str, expected: int | None) -> int:
-    """The version of the commit just made; PublicationError when it is not ours, or has not the rows that were meant."""
+    """The version of the commit just made; PublicationError when it is not there, or lacks rows that were meant."""
     latest = latest_version(store, folder)
     first = 0 if before is None else before + 1
     for version in range(first, (latest if latest is not None else -1) + 1):

@@ -1,7 +1,8 @@
 """Sums of doubles by group that are exact, so they are the same to the bit for any partitioning. Runs on executors.
 
-A double is a whole number of 53 bits times a power of two. Whole numbers are summed apart for every power, cut in a high
-and a low half so that no sum can overflow, and put together with fractions on the driver: no rounding, hence no order.
+A double is a whole number of 53 bits times a power of two. Whole numbers are summed apart for every power, cut in a
+high and a low half so that no sum can overflow, and put together with fractions on the driver: no rounding, hence no
+order.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ LOWEST = -1100
 def partial_sums(
     columns: Sequence[str], pivots: Sequence[float]
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """A function for `mapInArrow` over rows (group int, *columns double); to be summed by (term, bin) and given to `add_up`.
+    """A function for `mapInArrow` over rows (group int, *columns double); sum its rows by (term, bin) for `add_up`.
 
-    Term 2j sums column j, term 2j + 1 the squares of its distance to `pivots[j]`. Null, NaN and infinite values are left out.
+    Term 2j sums column j, term 2j + 1 the squares of its distance to `pivots[j]`. Null, NaN and infinite values are
+    left out.
     """
     columns, pivots = list(columns), [float(p) for p in pivots]
 

@@ -66,8 +66,11 @@ class Attribute:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run. Times are aware; amounts are in 1/10,000 of the currency unit; `centres[i]` maps feature to value in its own
-    unit, for the segment of index i; `models` are rows of the table `models`, without their publication id."""
+    """A run. Times are aware; amounts are in 1/10,000 of the currency unit.
+
+    `centres[i]` maps feature to value in its own unit, for the segment of index i; `models` are rows of the table
+    `models`, without their publication id.
+    """
 
     publication_id: str
     run_id: str

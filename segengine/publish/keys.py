@@ -1,4 +1,4 @@
-"""`customer_key`: a 64-bit hash of the customer's id, unique even when hashes collide, the same in every publication."""
+"""`customer_key`: a 64-bit hash of the customer's id, unique even when hashes collide, and lasting."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def with_customer_key(
 ) -> DataFrame:
     """`customers` (customer_id unique) with `customer_key`, in no order.
 
-    A customer keeps the key of `previous` (customer_id, customer_key). Of new customers whose hashes collide the smallest
-    id gets the key, unless it is taken; the others are hashed again with salt 1, 2, ... until free. Only customers with an
-    unusual key are ever brought to the driver. Raises PublicationError when that would be more than 10,000.
+    A customer keeps the key of `previous` (customer_id, customer_key). Of new customers whose hashes collide the
+    smallest id gets the key, unless it is taken; the others are hashed again with salt 1, 2, ... until free. Only
+    customers with an unusual key are ever brought to the driver. PublicationError when those are more than 10,000.
     """
     previous = previous.select("customer_id", "customer_key") if previous is not None else None
     exceptions = _kept(previous, key_hash) if previous is not None else {}
@@ -63,7 +63,7 @@ def _few(rows: DataFrame) -> list[tuple[Any, ...]]:
 
 
 def _contested(current: DataFrame, previous: DataFrame | None, exceptions: dict[str, int]) -> list[int]:
-    """Keys that two different ids want; ids are told apart by a second, unrelated hash, so that only numbers are shuffled."""
+    """Keys that two different ids want; a second, unrelated hash tells ids apart, so that only numbers are shuffled."""
     wanted = current.where(~_is_in("customer_id", exceptions))
     if previous is not None:
         wanted = wanted.unionByName(previous)

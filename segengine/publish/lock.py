@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 LOCK = "gold/_lock"
 HEARTBEAT_SECONDS = 30.0
 STALE_AFTER = dt.timedelta(minutes=10)
-"""Without a heartbeat for so long the owner is taken for dead: 20 heartbeats, more than any pause or clock difference seen."""
+"""Silent for so long, the owner is taken for dead: 20 heartbeats, more than pauses and clocks that differ."""
 
 
 @dataclass(frozen=True)
 class LockRecord:
-    """Who holds the lock. `process` tells a process from a later one with the same number, `space` is its PID namespace."""
+    """Who holds the lock. `process` tells it from a later one of the same number, `space` is its PID namespace."""
 
     run_id: str
     owner: str
@@ -114,7 +114,7 @@ def _take(store: Store, mine: LockRecord, held: LockRecord | None) -> None:
 
 
 def _break(store: Store) -> None:
-    """Move the lock away, so that of several who break it one does; `require_lock` finds out about a lock moved by mistake."""
+    """Move the lock away, so that one of several who break it does; `require_lock` notices if it was a live one."""
     aside = f"{LOCK}.{secrets.token_hex(4)}"
     try:
         store.rename(LOCK, aside)
@@ -130,7 +130,7 @@ def _locked(store: Store, held: LockRecord) -> LockedError:
         "Somebody else is publishing to the same output.",
         where=store.uri(LOCK),
         found=_described(held, _now()),
-        todo=f"Wait for that run to end. A lock without a sign of life for {_spoken(STALE_AFTER)} is broken by the next run.",
+        todo=f"Wait for that run to end. A lock silent for {_spoken(STALE_AFTER)} is broken by the next run.",
     )
 
 
@@ -189,7 +189,7 @@ def _space() -> str:
 
 
 def _process(pid: int) -> str:
-    """When a process started, in ticks since the machine did; empty where the system does not tell, `dead` for a zombie."""
+    """When a process started, in ticks since the machine did; empty where nobody tells, `dead` for a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return "dead" if fields[0] == "Z" else fields[19]

@@ -192,7 +192,7 @@ def _exact(assigned: DataFrame, columns: Sequence[str], pivots: Sequence[float])
 def _quantiles(
     assigned: DataFrame, numeric: Sequence[str], limit: int
 ) -> tuple[dict[tuple[str, int], Quantiles], list[float]]:
-    """Quantiles by (feature, segment index), and the median of each feature over all, for numbers to be summed around."""
+    """Quantiles by (feature, segment index), and the median of each feature over all, to take squares around."""
     index = "segment_index"
     inputs = [InputColumn(name, "", "numeric") for name in (index, *numeric)]
     frame = hash_sample(assigned, inputs, limit).frame

@@ -58,7 +58,7 @@ def publish_parquet(
     still_ours: Callable[[], None],
     done: Checkpoint,
 ) -> Publication:
-    """Write all tables, check them, make them visible together. Until then the previous publication is the current one."""
+    """Write all tables, check them, make them visible together; until then the previous publication is current."""
     previous = read_pointer(store)
     kept = previous.kept if previous else ()
     if publication.publication_id in kept:
@@ -139,7 +139,7 @@ def _write(store: Store, folder: str, data: DataFrame | pa.Table, expected: int 
 
 
 def _check(store: Store, folder: str, data: DataFrame | pa.Table, expected: int) -> None:
-    """Read back what was written: columns, types and number of rows. PublicationError when they are not what was meant."""
+    """Read back columns, types and number of rows. PublicationError when they are not what was meant."""
     files = [e for e in store.walk(folder) if e.name.endswith(".parquet")]
     if not files:
         raise PublicationError("A table has no files after it was written.", where=store.uri(folder))

@@ -77,7 +77,7 @@ def publish(
         raise PublicationError(
             "The tables could not be published; the previous publication is untouched.",
             where=store.uri(GOLD),
-            found=_first_line(error),
+            found=_reason(error),
             todo="Check space and access of the output, and run again.",
         ) from error
 
@@ -145,6 +145,10 @@ def _check_tables(tables: Mapping[str, DataFrame | pa.Table], publication_id: st
             raise PublicationError("Rows name another publication.", where=name, found=f"for {publication_id}")
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__
+def _reason(error: Exception) -> str:
+    """The first line of what went wrong at the bottom of it: Spark wraps a failed task many times."""
+    java = getattr(error, "java_exception", None)
+    while java is not None and java.getCause() is not None:
+        java = java.getCause()
+    lines = str(java.toString() if java is not None else error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -86,7 +86,7 @@ def money_ratio(amount_e4: int | None, by: int | None, minor_unit: int) -> Decim
 
 
 def published_names(names: Iterable[str], table: Table, suffix: str) -> dict[str, str]:
-    """Name -> name in the table: signs that BI tools and Delta refuse become `_`, a name that is taken gets the suffix."""
+    """Name -> name in the table: signs that BI tools and Delta refuse become `_`, a taken name gets the suffix."""
     taken = {name.lower() for name in table.column_names}
     published = {}
     for name in names:
@@ -101,7 +101,7 @@ def published_names(names: Iterable[str], table: Table, suffix: str) -> dict[str
 def conform(
     frame: DataFrame, table: Table, minor_unit: int, publication_id: str, more: Sequence[tuple[str, str]] = ()
 ) -> DataFrame:
-    """The columns of `table`, then `more` (name, Spark type), cast and in order; a null where none may be stops the write.
+    """The columns of `table`, then `more` (name, Spark type), cast and in order; a forbidden null stops the write.
 
     `publication_id` is filled in. Raises PublicationError for columns that are missing or not declared.
     """

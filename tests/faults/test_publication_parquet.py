@@ -26,10 +26,11 @@ from tests.publications import AS_OF, arguments, tables
 pytestmark = pytest.mark.faults
 
 STEPS = [
-    "locked", "swept",
+    "locked",
+    "swept",
     *(f"written {name}" for name in (*tables("x"), "publications")),
     "checked",
-]  # fmt: skip
+]
 AFTER = ["visible", "old ones deleted"]
 
 
@@ -38,7 +39,7 @@ def output(folder: Path, keep: int = 5) -> Output:
 
 
 def state(folder: Path) -> dict[str, Any]:
-    """Everything a reader sees of the current publication, read as a stranger would: one small file, then the tables."""
+    """Everything a reader sees of the current publication, read as a stranger would: the pointer, then the tables."""
     gold = folder / "out" / "gold"
     pointer = json.loads((gold / "current.json").read_text())
     return {
@@ -99,7 +100,9 @@ publish(tables(sys.argv[2], customers=9), **arguments(out, sys.argv[2], done=don
 
 
 def child(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", CHILD, *words], capture_output=True, text=True, timeout=120, check=False, **more)
+    return subprocess.run(
+        [sys.executable, "-c", CHILD, *words], capture_output=True, text=True, timeout=120, check=False, **more
+    )
 
 
 @pytest.mark.parametrize("step", ["locked", "swept", "written assignments", "written publications", "checked", *AFTER])
@@ -212,7 +215,8 @@ def test_published_times_only_grow_even_when_the_clock_goes_back(tmp_path: Path)
 
 def test_readers_never_see_a_part_while_fifty_publications_are_made(tmp_path: Path) -> None:
     publish(tables("p0", customers=1), **arguments(output(tmp_path), "p0"))
-    stop, seen, wrong = threading.Event(), set(), []
+    stop, seen = threading.Event(), set()
+    wrong: list[tuple[str, object]] = []
 
     def read() -> None:
         while not stop.is_set():

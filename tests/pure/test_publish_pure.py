@@ -25,7 +25,9 @@ from tests.publications import AS_OF, tables
 DOUBLES = st.floats(min_value=-1e100, max_value=1e100)
 
 
-def sums_of(groups: list[int], values: list[float | None], pivot: float, batches: int) -> dict[tuple[int, int], tuple[int, Fraction]]:
+def sums_of(
+    groups: list[int], values: list[float | None], pivot: float, batches: int
+) -> dict[tuple[int, int], tuple[int, Fraction]]:
     """What Spark does with `partial_sums`, on one machine."""
     table = pa.table({"group": pa.array(groups, pa.int32()), "c0": pa.array(values, pa.float64())})
     rows = itertools.chain.from_iterable(table.slice(i * 3, 3).to_batches() for i in range(batches))
@@ -77,8 +79,11 @@ def test_no_orders_means_no_average() -> None:
 
 def test_a_name_that_is_taken_or_that_delta_refuses_is_changed() -> None:
     assert published_names(["as_of", "Annual Income (k$)", "a.b", "a_b"], ASSIGNMENTS, "_feature") == {
-        "as_of": "as_of_feature", "Annual Income (k$)": "Annual_Income__k$_", "a.b": "a_b", "a_b": "a_b_feature",
-    }  # fmt: skip
+        "as_of": "as_of_feature",
+        "Annual Income (k$)": "Annual_Income__k$_",
+        "a.b": "a_b",
+        "a_b": "a_b_feature",
+    }
     assert published_names(["Customer_ID"], CUSTOMERS, "_attribute") == {"Customer_ID": "Customer_ID_attribute"}
 
 
@@ -87,9 +92,18 @@ def test_the_calendar_has_every_day_of_its_years_once() -> None:
     assert len(days) == 365 * 4 + 366 * 2
     assert days[0]["date"] == dt.date(2019, 1, 1)
     assert days[-1] == {
-        "date": dt.date(2024, 12, 31), "date_key": 20241231, "year": 2024, "quarter": 4, "month": 12, "month_name": "December",
-        "year_month": "2024-12", "iso_week": 1, "day_of_week": 2, "day_name": "Tuesday", "is_weekend": False,
-    }  # fmt: skip
+        "date": dt.date(2024, 12, 31),
+        "date_key": 20241231,
+        "year": 2024,
+        "quarter": 4,
+        "month": 12,
+        "month_name": "December",
+        "year_month": "2024-12",
+        "iso_week": 1,
+        "day_of_week": 2,
+        "day_name": "Tuesday",
+        "is_weekend": False,
+    }
     conform_rows(days, by_name("dates"), 2, "p")
 
 
