@@ -201,11 +201,12 @@ def _warnings(
         )
     if config.as_of == "latest" and used:
         newest = (EPOCH + dt.timedelta(microseconds=seen["newest_us"])).astimezone(ZoneInfo(config.timezone))
-        usual = seen["day_seconds"] / used
-        if newest.hour * 3600 + newest.minute * 60 + newest.second < usual:
+        mean = int(seen["day_seconds"] / used)  # of all used orders, in seconds since midnight
+        if newest.hour * 3600 + newest.minute * 60 + newest.second < mean:
             warnings.append(
-                f"The last day looks incomplete: its newest order is at {newest:%H:%M} on {newest:%Y-%m-%d}, "
-                f"and half of all orders are later in the day. Set as_of to leave it out."
+                f"The last day looks incomplete: its newest order, at {newest:%H:%M} on {newest:%Y-%m-%d}, is earlier "
+                f"than the mean time of all orders, {mean // 3600:02}:{mean // 60 % 60:02}. "
+                "Set as_of to leave that day out."
             )
     if absent:
         warnings.append(f"{absent} of the ignore_customers of transactions do not occur in the table.")
