@@ -152,9 +152,7 @@ def _read_and_check(job: Job) -> Found:
     if config.tables.customers is not None:
         with job.steps.step("Checking customers") as step:
             source = io.read_table(job.spark, config.tables.customers, "customers", config)
-            people = contract.check_customers(
-                source, config, run_id=job.run_id, quarantine=f"{job.quarantine}/customers"
-            )
+            people = contract.check_customers(source, config, run_id=job.run_id, quarantine=job.quarantine)
             io.check_rows_read(source, people.rows_read)
             step.rows_in = people.rows_read
             sources.append(source.facts)
@@ -167,7 +165,7 @@ def _read_and_check(job: Job) -> Found:
             config,
             now=job.started_at,
             run_id=job.run_id,
-            quarantine=f"{job.quarantine}/transactions",
+            quarantine=job.quarantine,
             known_customers=people.customers if people else None,
         )
         step.rows_in = lines.rows_read

@@ -78,8 +78,8 @@ def sql_texts(table: AnyTable) -> dict[str, str]:
     texts |= {f"rules.{rule}": text for rule, text in table.rules.items()}
     if isinstance(table, TransactionsTable):
         return texts | ({"returns": table.returns} if table.returns else {})
-    named = dict.fromkeys((*table.attributes, *table.protected))
-    texts |= {f"attributes.{name}": name for name in named}
+    texts |= {f"protected.{name}": text for name, text in table.protected.items()}
+    texts |= {f"attributes.{name}": text for name, text in table.attributes.items()}
     return texts | ({"opted_out": table.opted_out} if table.opted_out else {})
 
 
