@@ -256,7 +256,7 @@ def _java_version(java: Path) -> int | None:
     if not java.is_file():
         return None
     try:
-        command = [java, "--add-modules=jdk.incubator.vector", "-version"]
+        command = [str(java), "--add-modules=jdk.incubator.vector", "-version"]
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
