@@ -13,7 +13,7 @@ from segengine.config import Config
 from segengine.contract.values import canonical_text
 from segengine.errors import SegengineError
 from segengine.features.catalog import Chosen, Feature
-from segengine.features.categories import share_features, top_categories
+from segengine.features.categories import category_rows, share_features, top_categories
 from segengine.features.custom import CUSTOM, check_custom, custom_rows
 from segengine.features.lanes import lane
 from segengine.features.measures import HOUSE, Scope, marked_lines, measure
@@ -106,14 +106,22 @@ def _measures(
     house = sorted({*checked.ignored_customers, *(customers.ignored_customers if customers else ())})
     columns = checked.lines.columns if custom else scope.line_columns()
     lines = _with_house_lines(checked.lines.select(*columns), house).repartition("customer_id")
-    if not custom:
+    if not (custom or scope.categories):
         return _with_dropped(measure(lines, scope), drops)
-    # Both readers below must see the same columns, or Spark would prune them apart and exchange the lines twice.
+    # All readers below must see the same columns, or Spark would prune them apart and exchange the lines again.
     # The filter is true on every row; as it is not deterministic, no column that it names can be pruned before it.
     lines = lines.where((F.spark_partition_id() >= 0) | (F.xxhash64(*columns) == 0))
-    used = marked_lines(lines, scope).where("is_kept")
-    measured = _with_dropped(measure(lines, scope), drops)
-    return measured.join(custom_rows(used, custom), on="customer_id", how="left")
+    measures, marked = _with_dropped(measure(lines, scope), drops), marked_lines(lines, scope)
+    if scope.categories:
+        measures = _beside(measures, category_rows(marked.where("is_purchase")))
+    if custom:
+        measures = _beside(measures, custom_rows(marked.where("is_kept"), custom))
+    return measures
+
+
+def _beside(measures: DataFrame, more: DataFrame) -> DataFrame:
+    """Join on customer_id; both are partitioned by it already, and sorting a row per customer is cheap."""
+    return measures.join(more.hint("merge"), on="customer_id", how="left")
 
 
 def _with_house_lines(lines: DataFrame, house: Sequence[str]) -> DataFrame:

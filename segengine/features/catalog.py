@@ -229,7 +229,7 @@ CATALOG: tuple[Feature, ...] = (
         "category_mix",
         "categories",
         "Different categories bought from.",
-        "size(categories)",
+        "coalesce(size(categories), 0)",
         "category",
     ),
 )

@@ -1,13 +1,10 @@
 """Lines of orders to one row of exact measures per customer, with a single Exchange of the lines.
 
-    lines   --Exchange by customer_id-->  lines, sorted by order and product: marks copies, first sights of a product
-            --exploded into grains--->    orders and categories of a customer
-            --sorted by time--->          orders with the days since the one before
-            --grouped--->                 customers
+    lines --Exchange by customer_id--> lines --sorted by order and product--> marks: copies, first sights of a product
+        --grouped--> orders --sorted by time--> days since the order before --grouped--> customers
 
 Everything after the Exchange works on streams, hash tables and sorts that spill, so that a customer with millions of
-lines costs disk and not memory; what is held per customer is bounded by the number of categories. All sums are
-integers: no order of rows can change a bit of them.
+lines costs disk and not memory. All sums are integers: no order of rows can change a bit of them.
 """
 
 from __future__ import annotations
@@ -96,8 +93,9 @@ def marked_lines(lines: DataFrame, scope: Scope) -> DataFrame:
     used = F.col("status") == "used"
     returned_goods = F.coalesce(F.col("is_return"), F.lit(False))
     marked = lines.withColumn("is_sale", used & ~returned_goods)
+    marked = marked.withColumn("order_hash", F.xxhash64("customer_id", "order_id"))  # first: numbers sort faster
     by = ["product", "row_hash"] if scope.products else ["row_hash"]
-    order = Window.partitionBy("customer_id", "order_id", "is_sale").orderBy(*by)
+    order = Window.partitionBy("order_hash", "customer_id", "order_id", "is_sale").orderBy(*by)
     repeats = F.coalesce(F.lag("row_hash").over(order) == F.col("row_hash"), F.lit(False))
     marked = marked.withColumn("repeats", repeats)
     if scope.products:
@@ -118,27 +116,13 @@ def marked_lines(lines: DataFrame, scope: Scope) -> DataFrame:
 
 def measure(lines: DataFrame, scope: Scope) -> DataFrame:
     """One row per customer with MEASURES, and counts of lines by what became of them. Lines as for `marked_lines`."""
-    return _customers(_dated(_grains(marked_lines(lines, scope), scope), scope), scope)
+    orders = marked_lines(lines, scope).groupBy("customer_id", "order_id").agg(*_order_sums(scope))
+    return _customers(_dated(orders, scope), scope)
 
 
 def instant(moment: dt.datetime) -> Column:
     """A timestamp literal that no session zone can move."""
     return F.timestamp_micros(F.lit(microseconds(moment)))
-
-
-def _grains(marked: DataFrame, scope: Scope) -> DataFrame:
-    """One row per order (is_order; key is the order id), and one per category bought from (key is the category)."""
-    as_order = F.struct(F.lit(True).alias("is_order"), F.col("order_id").alias("key"))
-    if scope.categories:
-        as_category = F.struct(F.lit(False).alias("is_order"), F.col("category").alias("key"))
-        has_category = F.col("is_purchase") & F.col("category").isNotNull()
-        grains = F.when(has_category, F.array(as_order, as_category)).otherwise(F.array(as_order))
-        rows = (
-            marked.withColumn("grain", F.explode(grains)).select("*", "grain.*").drop("grain", "category", "order_id")
-        )
-    else:
-        rows = marked.select("*", F.lit(True).alias("is_order"), F.col("order_id").alias("key"))
-    return rows.groupBy("customer_id", "is_order", "key").agg(*_order_sums(scope))
 
 
 def _order_sums(scope: Scope) -> list[Column]:
@@ -173,66 +157,64 @@ def _order_sums(scope: Scope) -> list[Column]:
     ]
 
 
-def _dated(grains: DataFrame, scope: Scope) -> DataFrame:
-    """Orders with gap_days since the customer's order before (null for the first one) and is_new_month."""
+def _dated(orders: DataFrame, scope: Scope) -> DataFrame:
+    """Orders with gap_days since the customer's order before (null for the first one) and is_new_month.
+
+    Orders without a purchase have no time and come before all others.
+    """
     if not scope.rhythm:
-        return grains
-    before = Window.partitionBy("customer_id", "is_order").orderBy("first_at", "key")
+        return orders
+    before = Window.partitionBy("customer_id").orderBy("first_at", "order_id")
     day = F.to_date("first_at")
-    month = F.trunc(day, "month")
-    dated = grains.withColumn("day", day).withColumn("month", month)
+    dated = orders.withColumn("day", day).withColumn("month", F.trunc(day, "month"))
     changed = F.col("month").isNotNull() & ~F.col("month").eqNullSafe(F.lag("month").over(before))
-    return dated.withColumn("gap_days", F.datediff("day", F.lag("day").over(before))).withColumn(
-        "is_new_month", changed
-    )
+    gap = F.datediff("day", F.lag("day").over(before)).cast("bigint")
+    return dated.withColumn("gap_days", gap).withColumn("is_new_month", changed)
+
+
+_ADDED_UP = [
+    "lines_used",
+    "lines_ignored",
+    "lines_rejected",
+    "lines_before_history",
+    "before_history_e4",
+    "duplicates",
+    "duplicates_e4",
+    "house_lines",
+    "revenue_e4",
+    "purchased_e4",
+    "lines_purchased",
+    "quantity_millionths",
+    "products",
+    "last_e4",
+    "previous_e4",
+    "lines_returned",
+    "returned_e4",
+]
+"""Measures of an order that add up to the customer's."""
 
 
 def _customers(orders: DataFrame, scope: Scope) -> DataFrame:
-    is_order = F.col("is_order")
-    bought = is_order & (F.col("lines_purchased") > 0)
-    gave_back = is_order & (F.col("lines_returned") > 0)
+    bought, gave_back = F.col("lines_purchased") > 0, F.col("lines_returned") > 0
     last, previous = instant(scope.days_before(TREND_DAYS)), instant(scope.days_before(2 * TREND_DAYS))
-    sums = [
-        "lines_used",
-        "lines_ignored",
-        "lines_rejected",
-        "lines_before_history",
-        "before_history_e4",
-        "duplicates",
-        "duplicates_e4",
-        "revenue_e4",
-        "purchased_e4",
-        "lines_purchased",
-        "products",
-        "last_e4",
-        "previous_e4",
-        "lines_returned",
-        "returned_e4",
-        "house_lines",
-    ]
     aggregates = [
-        *(_sum(F.col(name), is_order, name) for name in sums),
-        F.sum(F.when(is_order, F.col("quantity_millionths"))).alias("quantity_millionths"),
+        *(F.sum(name).alias(name) for name in _ADDED_UP),
         _count(bought, "orders"),
         _count(gave_back, "orders_returned"),
         _count(bought | gave_back, "orders_touched"),
         F.min("first_at").alias("first_ordered_at"),
         F.max("last_at").alias("last_ordered_at"),
-        _count(bought & (F.col("first_at") >= last), "last_orders"),
-        _count(bought & (F.col("first_at") >= previous) & (F.col("first_at") < last), "previous_orders"),
+        _count(F.col("first_at") >= last, "last_orders"),
+        _count((F.col("first_at") >= previous) & (F.col("first_at") < last), "previous_orders"),
     ]
     if scope.rhythm:
-        gap = F.col("gap_days").cast("bigint")
-        apart = is_order & (gap > 0)
+        gap = F.col("gap_days")
         aggregates += [
-            _count(apart, "gaps"),
-            _sum(gap, apart, "gap_days"),
-            _sum(gap * gap, apart, "gap_days_squared"),
-            _count(bought & F.col("is_new_month"), "order_months"),
+            _count(gap > 0, "gaps"),
+            _sum(gap, gap > 0, "gap_days"),
+            _sum(gap * gap, gap > 0, "gap_days_squared"),
+            _count(F.col("is_new_month"), "order_months"),
         ]
-    if scope.categories:
-        entry = F.struct(F.col("key").alias("category"), F.greatest("purchased_e4", F.lit(0)).alias("amount_e4"))
-        aggregates.append(F.array_sort(F.collect_list(F.when(~is_order, entry))).alias("categories"))
     return orders.groupBy("customer_id").agg(*aggregates)
 
 
