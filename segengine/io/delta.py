@@ -141,7 +141,7 @@ def catalog_name(text: str, name: str) -> str:
         if text[at : at + 1] != ".":
             break
         at += 1
-    if not parts or at != len(text):
+    if not parts or at != len(text) or text.endswith("."):
         raise ConfigError(
             f"'{text}' is not a name of a table.",
             where=f"tables.{name}.table",

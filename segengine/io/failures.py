@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from segengine.errors import InputError
+
+if TYPE_CHECKING:
+    from segengine.io.source import Source
 
 _CONDITIONS = re.compile(
     r"\[?((?:FAILED_READ_FILE|PARQUET_|CANNOT_READ_|INVALID_PARQUET|UNABLE_TO_INFER_SCHEMA|DELTA_FILE_NOT_FOUND)[A-Z_.]*)"
@@ -32,6 +36,7 @@ _SIGNS: tuple[tuple[str, str], ...] = (
     ("FAILED_TO_UNCOMPRESS", "its pages cannot be unpacked"),
     ("Encountered error while reading file", "its content is damaged"),
 )
+_PACKED = frozenset(meaning for sign, meaning in _SIGNS[:5])
 _FILE = (
     re.compile(
         r"(?:error while reading|Error while reading|reading) file[: ]+(\S.*?)(?:\.?\s+(?:SQLSTATE|Details)|[.,]?\s*$)",
@@ -44,20 +49,36 @@ _FILE = (
 )
 
 
-def explain_read_failure(error: BaseException, source_name: str) -> InputError | None:
-    """The InputError for a failure of Spark to read a file of `source_name`, naming the file; None for other errors."""
+def explain_read_failure(error: BaseException, source_name: str, sources: Iterable[Source] = ()) -> InputError | None:
+    """The InputError for a failure of Spark to read a file of `source_name`, naming the file; None for other errors.
+
+    Spark 3.5 does not say which compressed file is damaged; those of `sources` are looked through then.
+    """
     text = "\n".join(_texts(error))
     reason = next((meaning for sign, meaning in _SIGNS if sign in text), None)
     condition = _CONDITIONS.search(text)
     if reason is None and condition is None:
         return None
     file = next((found[1].strip() for pattern in _FILE if (found := pattern.search(text))), "")
+    if not file and reason in _PACKED:
+        file = _damaged_file(sources)
     return InputError(
         f"{source_name}: a file cannot be read: {reason or 'its content is damaged'}.",
         where=file,
         found=condition[1].rstrip(".") if condition else "",
         todo="Write or copy the file again. Nothing was published.",
     )
+
+
+def _damaged_file(sources: Iterable[Source]) -> str:
+    from segengine.io.lines import is_damaged
+
+    for source in sources:
+        if source.inputs is not None:
+            for file in source.files:
+                if is_damaged(source.inputs, file):
+                    return file.uri
+    return ""
 
 
 def _texts(error: BaseException) -> Iterator[str]:

@@ -235,6 +235,16 @@ def first_invalid_byte(inputs: Inputs, file: InputFile, encoding: str) -> tuple[
     return None
 
 
+def is_damaged(inputs: Inputs, file: InputFile) -> bool:
+    """Whether a compressed file cannot be unpacked to its end; False for files that are not compressed."""
+    try:
+        for _ in _unpacked(inputs, file):
+            pass
+    except (zlib.error, OSError, EOFError):
+        return True
+    return False
+
+
 def _unpacked(inputs: Inputs, file: InputFile) -> Iterator[bytes]:
     suffix = _suffix(file)
     chunks = (
@@ -244,15 +254,14 @@ def _unpacked(inputs: Inputs, file: InputFile) -> Iterator[bytes]:
     if suffix not in _COMPRESSED:
         yield from chunks
         return
-    rest = b""
     gzip = suffix == ".gz"
     unpacker = zlib.decompressobj(31) if gzip else bz2.BZ2Decompressor()
     for chunk in chunks:
-        rest = rest + chunk
+        rest = chunk
         while rest:
-            yield unpacker.decompress(rest)
-            rest = unpacker.unused_data
             if unpacker.eof:  # the file may hold several members
                 unpacker = zlib.decompressobj(31) if gzip else bz2.BZ2Decompressor()
-            else:
-                break
+            yield unpacker.decompress(rest)
+            rest = unpacker.unused_data if unpacker.eof else b""
+    if not unpacker.eof:
+        raise EOFError(f"{file.uri} ends in the middle")

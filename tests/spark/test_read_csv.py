@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 
 import pytest
@@ -325,12 +326,29 @@ def test_row_27_a_whole_gzip_reads_and_a_truncated_one_is_named(spark, tmp_path)
     path.write_bytes(gzip.compress(content))
     assert read(spark, path).rows.count() == 20_000
     path.write_bytes(gzip.compress(content)[:50_000])
-    with pytest.raises(Exception, match=r"x\.csv\.gz") as caught:
-        read(spark, path).rows.count()
-    told = explain_read_failure(caught.value, "transactions")
+    source = read(spark, path)
+    with pytest.raises(Exception, match="end of input") as caught:
+        source.rows.count()
+    told = explain_read_failure(caught.value, "transactions", [source])
     assert isinstance(told, InputError)
     assert told.where.endswith("x.csv.gz")
     assert "ends in the middle" in str(told)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+def test_row_27_the_damaged_file_is_looked_for_when_spark_does_not_name_it(spark, tmp_path, pack):
+    content = pack(PLAIN.encode() * 999) + pack(PLAIN.encode() * 999)
+    suffix = "gz" if pack is gzip.compress else "bz2"
+    for name in ("a", "b", "c"):
+        write(tmp_path / f"{name}.csv.{suffix}", content)
+    source = read(spark, tmp_path)
+    failure = RuntimeError("Task 0 failed: java.io.EOFException: Unexpected end of input stream")
+    told = explain_read_failure(failure, "transactions", [source])
+    assert told is not None and told.where == ""
+    write(tmp_path / f"b.csv.{suffix}", content[:-20])
+    damaged = read(spark, tmp_path)
+    told = explain_read_failure(failure, "transactions", [damaged])
+    assert told is not None and told.where.endswith(f"b.csv.{suffix}")
 
 
 def test_row_27_a_gzip_that_is_none_is_named_at_once(spark, tmp_path):
