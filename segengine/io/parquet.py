@@ -20,7 +20,7 @@ from pyspark.sql.types import LongType
 from segengine.errors import InputError
 from segengine.io.casts import timestamp_from_nanoseconds
 from segengine.io.inputs import FileSet, InputFile, Inputs, for_each, spark_paths
-from segengine.io.source import AnyTable, quoted, refuse_clashes
+from segengine.io.source import quoted, refuse_clashes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -44,7 +44,7 @@ class Footer:
 
 
 def read_parquet(
-    spark: SparkSession, inputs: Inputs, found: FileSet, table: AnyTable, name: str, timezone: str
+    spark: SparkSession, inputs: Inputs, found: FileSet, name: str, timezone: str
 ) -> tuple[DataFrame, int]:
     """The rows, nanosecond columns as timestamps, and how many rows the footers promise.
 

@@ -66,7 +66,7 @@ def _from_files(spark: SparkSession, table: AnyTable, name: str, config: Config)
     expected: int | None = None
     encoding = "utf-8"
     if table.format == "parquet":
-        raw, expected = read_parquet(spark, inputs, found, table, name, _timezone(table, config))
+        raw, expected = read_parquet(spark, inputs, found, name, _timezone(table, config))
         columns = tuple(raw.columns)
         rows = _with_ours(_instants(raw, table, config), columns, F.col("_metadata.file_path"))
     elif table.format == "csv":
