@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import logging
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from segengine.config import Config, load, with_as_of
 from segengine.errors import InputError, PublicationError, SegengineError
-from segengine.io import explain_read_failure
+from segengine.io import Source, explain_read_failure
 from segengine.io.files import Store, store_for
 from segengine.session import open_session
 from segengine.steps import Listener, Steps
@@ -40,6 +40,8 @@ class Job:
     steps: Steps
     record: dict[str, Any] = field(default_factory=dict)
     """What the run record will hold beside its state; the recipes add to it."""
+    sources: list[Source] = field(default_factory=list)
+    """The tables read so far: a failure to read is looked for in their files."""
 
     @property
     def quarantine(self) -> str:
@@ -108,7 +110,7 @@ def _recorded(job: Job) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        told = _without_secrets(_translated(error), job.config)
+        told = _without_secrets(_translated(error, job.sources), job.config)
         _write_failure(job, told)
         if told is error:
             raise
@@ -116,11 +118,11 @@ def _recorded(job: Job) -> Iterator[None]:
     job.write_record("done", finished_at=dt.datetime.now(dt.UTC).isoformat())
 
 
-def _translated(error: BaseException) -> BaseException:
+def _translated(error: BaseException, sources: Sequence[Source]) -> BaseException:
     """The error as one of ours where it is a known failure of reading or computing; else itself."""
     if isinstance(error, SegengineError) or not isinstance(error, Exception):
         return error
-    known = explain_read_failure(error, "a table")
+    known = explain_read_failure(error, " or ".join(source.name for source in sources) or "a table", sources)
     if known is not None:
         return known
     text = str(error)

@@ -123,7 +123,6 @@ class Found:
 
     lines: contract.CheckedLines | None
     people: contract.CheckedCustomers | None
-    sources: tuple[io.SourceFacts, ...]
     as_of: dt.datetime
     window_start: dt.datetime | None
 
@@ -147,19 +146,19 @@ def _lock(job: Job) -> contextlib.AbstractContextManager[object]:
 
 def _read_and_check(job: Job) -> Found:
     """Read the configured tables and judge every row; rejected ones go to quarantine."""
-    config, sources = job.config, []
-    people = None
+    config, people = job.config, None
     if config.tables.customers is not None:
         with job.steps.step("Checking customers") as step:
             source = io.read_table(job.spark, config.tables.customers, "customers", config)
+            job.sources.append(source)
             people = contract.check_customers(source, config, run_id=job.run_id, quarantine=job.quarantine)
             io.check_rows_read(source, people.rows_read)
             step.rows_in = people.rows_read
-            sources.append(source.facts)
     if config.tables.transactions is None:
-        return Found(None, people, tuple(sources), features.moment(config, job.started_at), None)
+        return Found(None, people, features.moment(config, job.started_at), None)
     with job.steps.step("Checking transactions") as step:
         source = io.read_table(job.spark, config.tables.transactions, "transactions", config)
+        job.sources.append(source)
         lines = contract.check_transactions(
             source,
             config,
@@ -169,8 +168,7 @@ def _read_and_check(job: Job) -> Found:
             known_customers=people.customers if people else None,
         )
         step.rows_in = lines.rows_read
-        sources.append(source.facts)
-    return Found(lines, people, tuple(sources), lines.as_of, lines.window_start)
+    return Found(lines, people, lines.as_of, lines.window_start)
 
 
 def _chosen(job: Job, found: Found) -> Chosen:
@@ -196,7 +194,8 @@ def _customers(job: Job, found: Found, chosen: Chosen) -> Iterator[Customers]:
         quality, bridge = _reconciled(found, total)
         job.record["quality"] = [asdict(row) for row in quality]
         resolved = Chosen(features=built.features, left_out=chosen.left_out)
-        warnings = (*(w for s in found.sources for w in s.warnings), *_warnings(found), *size_warnings(total))
+        told_before = [warning for source in job.sources for warning in source.facts.warnings]
+        warnings = tuple(dict.fromkeys((*told_before, *_warnings(found), *size_warnings(total))))
         yield Customers(rows, resolved, total, quality, bridge, warnings)
     finally:
         rows.unpersist()
@@ -314,7 +313,7 @@ def _facts(job: Job, found: Found, people: Customers, model: LoadedModel) -> Run
         rows_rejected=rows["rejected"],
         rows_ignored=rows["ignored"],
         amount_read_e4=lines.amount_read_e4 if lines is not None else None,
-        inputs=json.dumps([asdict(source) for source in found.sources], sort_keys=True, default=str),
+        inputs=json.dumps([asdict(source.facts) for source in job.sources], sort_keys=True, default=str),
         config_sha256=config.fingerprint(),
         segengine_version=segengine.__version__,
         spark_version=job.spark.version,

@@ -59,6 +59,7 @@ def settings_for(config: Config | None) -> dict[str, str]:
         "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.sql.timestampType": "TIMESTAMP_LTZ",
+        "spark.sql.legacy.timeParserPolicy": "CORRECTED",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
         "spark.sql.sources.partitionOverwriteMode": "static",
