@@ -150,7 +150,8 @@ def part_values(item: NumericInput | CategoricalInput, raw: NDArray[Any], part: 
     if part == "level":
         return np.array([value == level for value in raw], dtype=np.float64)
     known = np.array([value in item.levels for value in raw], dtype=bool)
-    return (~known & ~absent).astype(np.float64)
+    other: Floats = (~known & ~absent).astype(np.float64)
+    return other
 
 
 def prepare(preparation: Preparation, columns: Mapping[str, NDArray[Any]]) -> Floats:

@@ -16,6 +16,7 @@ from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
 
 from segengine.model.silhouette import macro_micro, pick_rows, silhouettes
+from segengine.model.swap import improve
 
 __all__ = ["Quality", "Trial", "measure", "sweep"]
 
@@ -63,7 +64,7 @@ class Trial:
 
 
 def sweep(points: Floats, k_values: Iterable[int], *, restarts: int, seed: int) -> tuple[Trial, ...]:
-    """K-means of the prepared sample (n, d) for every k, the best of `restarts` k-means++ starts each.
+    """K-means of the prepared sample (n, d) for every k: the best of `restarts` k-means++ starts, bettered by swaps.
 
     The result is the same for any number of cores: one thread works on one k. A k that needs more different customers
     than there are is skipped, with the reason.
@@ -94,6 +95,7 @@ def _try(points: Floats, k: int, distinct: int, restarts: int, seed: int) -> Tri
     if customers > START_ROWS:
         starters = points[np.sort(np.random.default_rng(seed).permutation(customers)[:START_ROWS])]
     fitted = _kmeans(k, seed, init="k-means++", n_init=restarts).fit(starters)
+    fitted = improve(starters, fitted, lambda centres: _kmeans(k, seed, init=centres, n_init=1).fit(starters))
     if customers > START_ROWS:
         fitted = _kmeans(k, seed, init=fitted.cluster_centers_, n_init=1).fit(points)
     centres = np.asarray(fitted.cluster_centers_, dtype=np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ TEXTS = ("customer_id", "plan", "lane")
 
 
 def feature(name: str, family: str = "rfm") -> Feature:
-    kind = "categorical" if name in TEXTS else "numeric"
+    kind: Literal["categorical", "numeric"] = "categorical" if name in TEXTS else "numeric"
     return Feature(name=name, family=family, unit="", text="", needs=frozenset(), kind=kind, expression="")
 
 
@@ -64,7 +64,7 @@ def _type(name: str) -> t.DataType:
 
 def config(kind: str = "transactions", prepare: Prepare | None = None, **segments: object) -> Config:
     """A configuration of which only the kind, prepare and segments matter."""
-    table = CustomersTable(path=str(Path("customers.parquet")), columns={"customer_id": "id"})
+    table = CustomersTable(path="customers.parquet", columns={"customer_id": "id"}, attributes=("recency_days",))
     lines = {} if kind == "customers" else {"transactions": _transactions()}
     return Config(
         name="test",

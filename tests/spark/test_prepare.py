@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def points_of(pipeline, rows) -> np.ndarray:
-    prepared = pipeline.transform(rows).orderBy("customer_id").select(vector_to_array("features").alias("x"))
+    prepared = pipeline.transform(rows).orderBy("customer_id").select(vector_to_array(F.col("features")).alias("x"))
     return np.array([row["x"] for row in prepared.collect()])
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import subprocess
 import sys
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,14 +31,14 @@ def model(spark, rows):
     return train(rows, chosen(), config(k=4), seed=7)
 
 
-def by_id(scored) -> dict[str, dict]:
+def by_id(scored) -> dict[str, dict[str, Any]]:
     return {row["customer_id"]: row.asDict() for row in scored.collect()}
 
 
 def test_scores_agree_with_the_pipeline_and_with_numpy_for_every_customer(rows, model):
     scored = by_id(score(rows, model))
     prepared = model.pipeline.transform(rows).select(
-        "customer_id", "prediction", vector_to_array("features").alias("x")
+        "customer_id", "prediction", vector_to_array(F.col("features")).alias("x")
     )
     for row in prepared.collect():
         distances = np.linalg.norm(np.array(row["x"]) - model.centres, axis=1)
@@ -63,7 +64,9 @@ def test_a_customer_far_from_everybody_is_an_outlier(spark, rows, model):
 
 def test_nulls_nan_infinities_and_unseen_levels_all_get_a_segment(spark, model):
     odd = [None, float("nan"), float("inf"), float("-inf"), 1e308, -5e-324]
-    table = [(f"{i}{j}", x, y, x, y, None) for i, x in enumerate(odd) for j, y in enumerate(odd)]
+    table: list[tuple[object, ...]] = [
+        (f"{i}{j}", x, y, x, y, None) for i, x in enumerate(odd) for j, y in enumerate(odd)
+    ]
     table += [(f"text{i}", 1.0, 2.0, 3.0, 4.0, text) for i, text in enumerate(["", "unseen", "\\'`", "\U0001f600"])]
     schema = (
         "customer_id string, recency_days double, frequency_orders double, monetary_total double, "
@@ -82,7 +85,7 @@ def test_customers_in_a_lane_stay_and_get_no_segment(spark, model):
     frame["lane"] = [None, "too_new"] * 5
     scored = by_id(score(as_rows(spark, frame), model))
     for row in frame.itertuples():
-        got = scored[row.customer_id]
+        got = scored[str(row.customer_id)]
         assert all((got[name] is None) == (row.lane is not None) for name, _ in SCORE_COLUMNS)
 
 
