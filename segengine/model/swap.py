@@ -1,7 +1,7 @@
 """Better k-means by swaps: take away the centre that is missed least, split the segment with the largest cost, go on.
 
-Restarts alone are not enough: ten of them end up to 1.4 % above a hundred on skewed customers, and swaps after ten do not
-(within 0.3 %). After Fränti, Efficiency of random swap clustering, 2018; here the swaps are ranked instead of drawn.
+Restarts alone are not enough: ten of them end up to 1.4 % above a hundred on skewed customers, with swaps after them
+up to 0.3 %. After Fränti, Efficiency of random swap clustering, 2018; here the swaps are ranked instead of drawn.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BETTER = 1e-6
 
 
 def improve(points: Floats, fitted: KMeans, fit: Callable[[Floats], KMeans]) -> KMeans:
-    """The fitted k-means, or a cheaper one reached by swaps. `fit` runs k-means on the points from given centres (k, d)."""
+    """The fitted k-means, or a cheaper one reached by swaps. `fit` runs k-means from given centres (k, d)."""
     for _ in range(MOST_ROUNDS):
         centres = np.asarray(fitted.cluster_centers_, dtype=np.float64)
         for removed, split, halves in _ranked(points, centres):

@@ -47,10 +47,8 @@ def score(rows: DataFrame, model: TrainedModel) -> DataFrame:
     """
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
-    from pyspark.sql.types import StructField, StructType, _parse_datatype_string
+    from pyspark.sql.types import StructField, StructType
 
-    added = _parse_datatype_string(", ".join(f"{name} {kind}" for name, kind in SCORE_COLUMNS))
-    assert isinstance(added, StructType)
     kept = [field for field in rows.schema.fields if field.name.lower() not in {name for name, _ in SCORE_COLUMNS}]
     # The customer's own columns travel packed, so that none of them can clash with a column that the pipeline adds.
     packed = F.struct(*(F.col(quoted(field.name)) for field in kept)).alias(TEMPORARY + "row")
@@ -64,7 +62,9 @@ def score(rows: DataFrame, model: TrainedModel) -> DataFrame:
         F.when(to_score, vector_to_array(F.col(FEATURES))).alias(TEMPORARY + "x"),
         F.when(to_score, F.col(PREDICTION)).cast("int").alias(TEMPORARY + "nearest"),
     )
-    schema = StructType([*(StructField(f.name, f.dataType, True, f.metadata) for f in kept), *added.fields])
+    schema = StructType([StructField(f.name, f.dataType, True, f.metadata) for f in kept])
+    for name, kind in SCORE_COLUMNS:
+        schema = schema.add(name, kind)
     return ready.mapInArrow(score_kernel(model.centres, model.outlier_limits), schema)
 
 
