@@ -15,7 +15,7 @@ from segengine.report.facts import Summary
 
 __all__ = ["as_json", "money", "show"]
 
-BAR = 24
+BAR = 16
 
 
 def show(summary: Summary, console: Console) -> None:
@@ -77,9 +77,9 @@ def _rows(summary: Summary) -> Table:
     table = _table(("", "left"), ("rows", "right"), ("amount", "right"), ("", "left"), title="Rows")
     for line in summary.rows:
         amount = money(line.amount_e4, summary.minor_unit, summary.currency)
-        table.add_row(
-            f"{line.table}: {line.outcome}, {line.rule}", f"{line.rows:,}", amount, Text(line.text, style="dim")
-        )
+        plain = line.rule == line.outcome
+        what = f"{line.table}: {line.outcome}" + ("" if plain else f", {line.rule}")
+        table.add_row(what, f"{line.rows:,}", amount, Text("" if plain else line.text, style="dim"))
     return table
 
 
@@ -98,8 +98,11 @@ def _segments(summary: Summary) -> Table:
     columns = [("segment", "left"), ("customers", "right"), ("share", "right")]
     with_revenue = any(segment.revenue_share is not None for segment in summary.segments)
     columns += [("revenue share", "right"), ("", "left")] if with_revenue else [("", "left")]
-    columns += [(f"median {name}", "right") for name in readings]
-    table = _table(*columns, title="Segments")
+    columns += [(name, "right") for name in readings]
+    title = "Segments" + (", with medians of their customers" if readings and with_revenue else "")
+    table = _table(*columns, title=title)
+    table.columns[0].no_wrap = True
+    table.columns[len(columns) - len(readings) - 1].min_width = BAR
     for segment in summary.segments:
         cells = [f"{segment.segment_id} {escape(segment.name)}", f"{segment.customers:,}", f"{segment.share:.1%}"]
         part = segment.revenue_share if with_revenue else segment.share
