@@ -47,7 +47,7 @@ def score(rows: DataFrame, model: TrainedModel) -> DataFrame:
     """
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
-    from pyspark.sql.types import StructField, StructType
+    from pyspark.sql.types import BooleanType, DoubleType, IntegerType, StringType, StructField, StructType
 
     kept = [field for field in rows.schema.fields if field.name.lower() not in {name for name, _ in SCORE_COLUMNS}]
     # The customer's own columns travel packed, so that none of them can clash with a column that the pipeline adds.
@@ -63,8 +63,9 @@ def score(rows: DataFrame, model: TrainedModel) -> DataFrame:
         F.when(to_score, F.col(PREDICTION)).cast("int").alias(TEMPORARY + "nearest"),
     )
     schema = StructType([StructField(f.name, f.dataType, True, f.metadata) for f in kept])
+    types = {"int": IntegerType(), "double": DoubleType(), "boolean": BooleanType(), "string": StringType()}
     for name, kind in SCORE_COLUMNS:
-        schema = schema.add(name, kind)
+        schema = schema.add(name, types[kind])
     return ready.mapInArrow(score_kernel(model.centres, model.outlier_limits), schema)
 
 
