@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from segengine.errors import PublicationError
+from segengine.io.files import Store
 from segengine.publish.shape import quoted, types_of
 from segengine.tables import Table
 
-__all__ = ["carried_frame", "carried_rows"]
+__all__ = ["carried_frame", "carried_rows", "read_parquet_file"]
 
 
 def carried_rows(new: pa.Table, old: pa.Table, table: Table) -> pa.Table:
@@ -54,3 +58,8 @@ def _require_same_shape(new: dict[str, str], old: dict[str, str], table: Table) 
                 found=f"{old.get(name, 'no such column')} so far, {kind} now",
                 todo="Publish to a new output.path: the currency, or the version of segengine, is another one.",
             )
+
+
+def read_parquet_file(store: Store, path: str) -> pa.Table:
+    """A small Parquet file of a store, whole; times in UTC, whatever wrote them."""
+    return pq.read_table(io.BytesIO(store.read_bytes(path)))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from segengine.io.files import Store
 from segengine.publish import delta_log
-from segengine.publish.carry import carried_frame
+from segengine.publish.carry import carried_frame, carried_rows, read_parquet_file
 from segengine.publish.record import GOLD, Checkpoint, Publication, publications_row
 from segengine.publish.shape import types_of
 from segengine.tables import TABLES, by_name
@@ -121,14 +121,13 @@ def _commit(
     previous: Publication | None,
 ) -> int:
     """Overwrite one table in one commit, check it; its new version."""
-    table, folder = by_name(name), _folder(name)
-    frame = _as_frame(spark, new)
+    folder = _folder(name)
+    before = delta_log.latest_version(store, folder)
+    if by_name(name).cumulative and previous is not None and before is not None:
+        new, expected = _with_carried(store, spark, name, new, before), None
     if isinstance(new, pa.Table):
         expected = new.num_rows
-    before = delta_log.latest_version(store, folder)
-    if table.cumulative and previous is not None and before is not None:
-        frame = carried_frame(frame, read_version(spark, store, name, previous.table_versions.get(name)), table)
-        expected = None
+    frame = _as_frame(spark, new)
     told = _metadata(store, folder, before, frame, publication)
     writer = frame.coalesce(1 if isinstance(new, pa.Table) else delta_log.files_for(expected, len(frame.columns)))
     writing = writer.write.format("delta").mode("overwrite").option("userMetadata", json.dumps(told))
@@ -136,6 +135,17 @@ def _commit(
         writing = writing.option("overwriteSchema", "true").options(**PROPERTIES)
     writing.save(store.uri(folder))
     return delta_log.check_commit(store, folder, before, publication.publication_id, expected)
+
+
+def _with_carried(
+    store: Store, spark: SparkSession, name: str, new: DataFrame | pa.Table, before: int
+) -> DataFrame | pa.Table:
+    """The new rows and those published so far that stay; without Spark where both are small files of ours."""
+    table, folder = by_name(name), _folder(name)
+    files = delta_log.files_written(store, folder, before)
+    if isinstance(new, pa.Table) and files is not None:
+        return carried_rows(new, pa.concat_tables(read_parquet_file(store, path) for path in files), table)
+    return carried_frame(_as_frame(spark, new), read_version(spark, store, name, None), table)
 
 
 def _metadata(

@@ -10,12 +10,21 @@ import json
 import math
 import re
 from typing import Any
+from urllib.parse import unquote
 
 from segengine.errors import PublicationError
 from segengine.io.files import Store
 from segengine.publish.record import Publication
 
-__all__ = ["check_commit", "columns_at", "files_for", "last_publication", "latest_version", "unrecorded_commits"]
+__all__ = [
+    "check_commit",
+    "columns_at",
+    "files_for",
+    "files_written",
+    "last_publication",
+    "latest_version",
+    "unrecorded_commits",
+]
 
 COMMIT = re.compile(r"\d{20}\.json")
 
@@ -95,6 +104,15 @@ def columns_at(store: Store, folder: str, version: int) -> dict[str, str]:
     """Column -> type of a table of ours as of a version."""
     columns: dict[str, str] = _last_told(store, folder, version).get("columns", {})
     return columns
+
+
+def files_written(store: Store, folder: str, version: int) -> list[str] | None:
+    """The data files of a version that we wrote, and so in full; None when the commit is another's, or far away."""
+    actions = _actions(store, folder, version)
+    if not any(_told(a.get("commitInfo", {})) for a in actions):
+        return None
+    paths = [unquote(a["add"]["path"]) for a in actions if "add" in a]
+    return None if not paths or any("://" in path for path in paths) else [f"{folder}/{path}" for path in paths]
 
 
 def unrecorded_commits(store: Store, folder: str, recorded: int | None) -> list[int]:

@@ -41,7 +41,7 @@ def partial_sums(
             for j, pivot in enumerate(pivots):
                 values = batch.column(1 + j).to_numpy(zero_copy_only=False).astype(np.float64)
                 with np.errstate(over="ignore", invalid="ignore"):
-                    squares = (values - pivot) ** 2
+                    squares = np.square(values - pivot)
                 known = np.isfinite(values) & np.isfinite(squares)
                 yield _bins(2 * j, groups[known], values[known])
                 yield _bins(2 * j + 1, groups[known], squares[known])

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -111,7 +112,8 @@ def measure(
     categorical = [f.name for f in features if f.kind == "categorical"]
     counted = _counts(scored, categorical, as_of, timezone)
     assigned = scored.where(F.col("segment_index").isNotNull())
-    quantiles, pivots = _quantiles(assigned, numeric, sample_limit)
+    everybody = sum(c.customers for c in counted.segments.values()) <= sample_limit
+    quantiles, pivots = _quantiles(_numbers(assigned, numeric, None if everybody else sample_limit), numeric)
     sums = _exact(assigned, ["distance", *numeric], [0.0, *pivots])
     distances = {group: m for (name, group), m in sums.items() if name == 0}
     moments = {(numeric[j - 1], group): m for (j, group), m in sums.items() if j > 0}
@@ -189,14 +191,18 @@ def _exact(assigned: DataFrame, columns: Sequence[str], pivots: Sequence[float])
     }
 
 
-def _quantiles(
-    assigned: DataFrame, numeric: Sequence[str], limit: int
-) -> tuple[dict[tuple[str, int], Quantiles], list[float]]:
+def _numbers(assigned: DataFrame, numeric: Sequence[str], limit: int | None) -> pd.DataFrame:
+    """Segment index and features of everybody, or of at most `limit` customers chosen by hash; missing is NaN."""
+    names = ["segment_index", *numeric]
+    if limit is not None:
+        return hash_sample(assigned, [InputColumn(name, "", "numeric") for name in names], limit).frame
+    rows = assigned.select(*(F.col(quoted(name)).cast("double").alias(f"c{j}") for j, name in enumerate(names)))
+    return rows.toPandas().set_axis(names, axis="columns").astype(np.float64)
+
+
+def _quantiles(frame: pd.DataFrame, numeric: Sequence[str]) -> tuple[dict[tuple[str, int], Quantiles], list[float]]:
     """Quantiles by (feature, segment index), and the median of each feature over all, to take squares around."""
-    index = "segment_index"
-    inputs = [InputColumn(name, "", "numeric") for name in (index, *numeric)]
-    frame = hash_sample(assigned, inputs, limit).frame
-    groups = frame[index].to_numpy()
+    groups = frame["segment_index"].to_numpy()
     found: dict[tuple[str, int], Quantiles] = {}
     pivots: list[float] = []
     for name in numeric:

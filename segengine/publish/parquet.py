@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from segengine.errors import PublicationError, SegengineError
 from segengine.io.files import Store
 from segengine.io.inputs import is_local, local_path
-from segengine.publish.carry import carried_frame, carried_rows
+from segengine.publish.carry import carried_frame, carried_rows, read_parquet_file
 from segengine.publish.record import GOLD, Checkpoint, Publication, publications_row
 from segengine.publish.shape import types_of
 from segengine.tables import by_name
@@ -119,7 +119,7 @@ def _with_carried(
     if not files:
         return new
     if isinstance(new, pa.Table):
-        parts = [pq.read_table(io.BytesIO(store.read_bytes(e.path))) for e in files]
+        parts = [read_parquet_file(store, e.path) for e in files]
         return carried_rows(new, pa.concat_tables(parts), table)
     return carried_frame(new, new.sparkSession.read.parquet(store.uri(old)), table)
 
@@ -147,7 +147,7 @@ def _check(store: Store, folder: str, data: DataFrame | pa.Table, expected: int)
         footers = [pq.ParquetFile(f"{local_path(store.root)}/{e.path}") for e in files]
         found, types = sum(f.metadata.num_rows for f in footers), types_of(footers[0].schema_arrow)
     elif isinstance(data, pa.Table):
-        parts = [pq.read_table(io.BytesIO(store.read_bytes(e.path))) for e in files]
+        parts = [read_parquet_file(store, e.path) for e in files]
         found, types = sum(p.num_rows for p in parts), types_of(parts[0].schema)
     else:
         back = data.sparkSession.read.parquet(store.uri(folder))

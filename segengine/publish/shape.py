@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import cast
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
@@ -18,7 +17,6 @@ __all__ = [
     "check",
     "conform",
     "conform_rows",
-    "minor_unit_of",
     "money",
     "money_ratio",
     "published_names",
@@ -186,9 +184,9 @@ def _check_values(rows: pa.Table, table: Table) -> None:
 
 def types_of(rows: DataFrame | pa.Table | pa.Schema) -> dict[str, str]:
     """Column name -> type as Spark's SQL writes it, whichever of the two made the rows."""
-    if isinstance(rows, DataFrame):
+    if not isinstance(rows, (pa.Table, pa.Schema)):  # a DataFrame, which has another class on Spark Connect 3.5
         return dict(rows.dtypes)
-    schema = rows if isinstance(rows, pa.Schema) else cast(pa.Schema, rows.schema)
+    schema = rows if isinstance(rows, pa.Schema) else rows.schema
     return {field.name: _spark_name(field.type) for field in schema}
 
 
@@ -197,12 +195,3 @@ def _spark_name(arrow: pa.DataType) -> str:
         return f"decimal({arrow.precision},{arrow.scale})"
     known = {str(ours): SPARK[kind] for kind, ours in ARROW.items()}
     return known.get(str(arrow), str(arrow))
-
-
-def minor_unit_of(rows: DataFrame | pa.Table, table: Table) -> int | None:
-    """Decimals of the table's money; None when it has no money column."""
-    types = types_of(rows)
-    for column in table.columns:
-        if column.kind == "money" and column.name in types:
-            return int(types[column.name].split(",")[1].rstrip(")"))
-    return None

@@ -49,7 +49,7 @@ def test_sums_of_doubles_are_exact_whatever_their_size_and_sign(rows: list[tuple
         assert count == len(own)
         assert total == sum(map(Fraction, own))
         assert float(total) == math.fsum(own)
-        assert found[1, group][1] == sum(Fraction((v - pivot) ** 2) for v in own)
+        assert found[1, group][1] == sum(Fraction((v - pivot) * (v - pivot)) for v in own)
 
 
 def test_missing_and_infinite_values_are_left_out_of_sums() -> None:

@@ -17,6 +17,8 @@ from pyspark.sql import functions as F
 
 from segengine.config import Output
 from segengine.errors import PublicationError
+from segengine.io.hadoop_store import HadoopStore
+from segengine.publish import parquet
 from segengine.publish.build import Built, build_tables
 from segengine.publish.publication import Publication, current, publish, read_current
 from segengine.tables import TABLES, by_name
@@ -194,3 +196,32 @@ def test_a_task_that_fails_while_writing_leaves_the_previous_publication(
     assert found is not None
     assert found.publication_id == "p2"
     pd.testing.assert_frame_equal(spark_frame(read_current(spark, output, "assignments")), before)
+
+
+def test_a_store_that_only_hadoop_reaches_is_published_to_and_checked(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "is_local", lambda root: False)
+    output = Output(path=f"file://{tmp_path}", format="parquet", keep_publications=1)
+    built = build(spark, "p1")
+    made = publish(
+        built.tables, rows=built.rows, **arguments(output, "p1", spark=spark, store=HadoopStore(output.path, spark))
+    )
+    assert current(output) == made
+    assert read_current(spark, output, "customers").count() == len(STRANGE_IDS)
+    lost = {**built.rows, "customers": 10}
+    with pytest.raises(PublicationError, match="not what was written"):
+        publish(
+            {name: _renamed(rows, "p2") for name, rows in built.tables.items()},
+            rows=lost,
+            **arguments(output, "p2", spark=spark, store=HadoopStore(output.path, spark)),
+        )
+    assert current(output) == made
+    assert [p.name for p in (tmp_path / "gold" / "publications").iterdir()] == ["p1"]
+
+
+def _renamed(rows: Any, publication_id: str) -> Any:
+    if isinstance(rows, pa.Table):
+        place = rows.column_names.index("publication_id")
+        return rows.set_column(place, rows.schema.field(place), pa.array([publication_id] * len(rows)))
+    return rows.withColumn("publication_id", F.lit(publication_id))
