@@ -204,7 +204,7 @@ def test_customers_with_neither_segment_nor_lane_are_a_bug_that_is_told(spark: S
 def test_nulls_where_none_may_be_and_undeclared_columns_are_refused(spark: SparkSession) -> None:
     rows = spark.createDataFrame(
         [(1, None, AS_OF, AS_OF, True)],
-        "customer_key long, customer_id string, first_ordered_at timestamp, last_ordered_at timestamp, is_known boolean",
+        "customer_key long, customer_id string, first_ordered_at timestamp, last_ordered_at timestamp,is_known boolean",
     )
     with pytest.raises(Exception, match=r"customers\.customer_id is null"):
         conform(rows, CUSTOMERS, 2, "p").collect()
