@@ -22,8 +22,9 @@ __all__ = ["MOST_PASSES", "Converged", "PassResult", "one_pass", "pass_kernel", 
 Floats = NDArray[np.float64]
 
 MOST_PASSES = 100
-SHIFT = 1e-7
-"""Centres that move less than this, in prepared units (a standard deviation is about 1), have converged."""
+GAIN = 1e-7
+"""Centres rest when moving them to the means of their customers gains less than this part of the cost. Waiting for the
+last border customer to settle took 48 passes over 200,000 customers for 5e-7 of the cost."""
 
 SCHEMA = "partition int, totals array<double>"
 
@@ -119,7 +120,8 @@ def run(points: DataFrame, starts: Sequence[Floats], most_passes: int = MOST_PAS
         if number == 1:
             first_costs = [result.cost for result in results]
         for i, result in zip(moving, results, strict=True):
-            rests = float(np.max(np.linalg.norm(result.means - centres[i], axis=1))) <= SHIFT
+            gain = float((result.sizes * ((result.means - centres[i]) ** 2).sum(axis=1)).sum())
+            rests = gain <= GAIN * result.cost
             if rests or number == most_passes:
                 done[i] = Converged(centres[i], first_costs[i], number, rests, result)
             else:
