@@ -79,9 +79,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     running: list[subprocess.Popen[bytes]] = []
 
     def launch(name: str, *arguments: str, **env: str) -> None:
-        log = (folder / f"{name}.log").open("wb")
-        running.append(
-            subprocess.Popen(
+        with (folder / f"{name}.log").open("wb") as log:
+            started = subprocess.Popen(
                 [launcher, *arguments],
                 env=environment(**env),
                 stdout=log,
@@ -89,7 +88,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 cwd=folder,
                 start_new_session=True,
             )
-        )
+        running.append(started)
 
     master = f"spark://127.0.0.1:{port}"
     launch(

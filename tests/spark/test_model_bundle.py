@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import textwrap
 
 import numpy as np
@@ -84,9 +85,10 @@ def test_plain_pyspark_loads_and_runs_the_pipeline_where_segengine_is_not(spark,
         key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYSPARK", "SPARK"))
     }
     done = subprocess.run(
-        [sys.executable, "-I", "-c", textwrap.dedent(script)],
+        # -S: no .pth file is followed, so that the package installed in place is not found; the others are.
+        [sys.executable, "-S", "-P", "-c", textwrap.dedent(script)],
         cwd=tmp_path,
-        env={**environment, "SPARK_LOCAL_IP": "127.0.0.1"},
+        env={**environment, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": sysconfig.get_path("purelib")},
         capture_output=True,
         text=True,
         timeout=240,

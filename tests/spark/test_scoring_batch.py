@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import subprocess
 import sys
+import sysconfig
 from decimal import Decimal
 from typing import Any
 
@@ -144,8 +146,12 @@ def run_elsewhere(kernel, batch, folder) -> str:
     (folder / "kernel").write_bytes(cloudpickle.dumps(kernel))
     with pa.OSFile(str(folder / "batch"), "wb") as sink, pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    command = [sys.executable, "-I", "-c", WITHOUT_THE_PACKAGE, str(folder / "kernel"), str(folder / "batch")]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    # -S: no .pth file is followed, so that the package installed in place is not found; the others are.
+    command = [sys.executable, "-S", "-P", "-c", WITHOUT_THE_PACKAGE, str(folder / "kernel"), str(folder / "batch")]
+    environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
