@@ -62,6 +62,7 @@ def settings_for(config: Config | None) -> dict[str, str]:
         "spark.sql.legacy.timeParserPolicy": "CORRECTED",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
         "spark.sql.sources.partitionOverwriteMode": "static",
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     }

@@ -16,13 +16,13 @@ from segengine.contract.quality import QualityRow, check_shares, quality_rows
 from segengine.contract.rules import CUSTOMER_RULES, DEFECTS, Rule, with_own_rules
 from segengine.contract.scan import (
     RULE,
+    Metric,
     classify,
     count_when,
     counts_of,
     presence_metrics,
     present,
     replaced_characters,
-    rule_metrics,
     scan,
 )
 from segengine.contract.values import canonical_id, canonical_text, is_finite
@@ -101,8 +101,10 @@ def check_customers(source: Source, config: Config, *, run_id: str, quarantine: 
     staged, mapped = map_columns(source, table, _wanted(table))
     attributes = _attributes(source, table, mapped)
     classified = _classified(staged, table, mapped, attributes, rules, listed)
-    metrics = rule_metrics(rules, [rule.name for rule in rules], None) | _metrics(source, attributes, rules, listed)
-    seen, folder = scan(classified, source, rules, metrics, run_id=run_id, quarantine=quarantine, mapped=mapped)
+    metrics = _metrics(source, attributes, rules, listed)
+    seen, folder = scan(
+        classified, source, rules, metrics, amount=None, run_id=run_id, quarantine=quarantine, mapped=mapped
+    )
     check_rows_read(source, seen["rows"])
     if seen["replaced"]:
         check_encoding(source, seen["replaced"])
@@ -223,7 +225,7 @@ def _finite(attribute: _Attribute) -> Column:
 
 def _metrics(
     source: Source, attributes: list[_Attribute], rules: tuple[Rule, ...], listed: tuple[str, ...]
-) -> dict[str, Column]:
+) -> dict[str, Metric]:
     used = F.col(RULE) == len(rules)
     metrics = {
         "replaced": replaced_characters(source),

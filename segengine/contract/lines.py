@@ -163,7 +163,7 @@ def _canonical(mapped: Mapped) -> Column:
 def _with_money(rows: DataFrame, mapped: dict[str, Mapped]) -> DataFrame:
     amount = mapped["columns.amount"]
     dtype = T.DecimalType(38, 10) if isinstance(amount.dtype, T.StringType) else amount.dtype
-    usable = F.when(~F.col(AMOUNT_MISSING) & ~F.col(AMOUNT_BROKEN), money(VALUE))
+    usable = F.when(~F.col(AMOUNT_MISSING) & ~F.col(AMOUNT_BROKEN), money(VALUE, amount.dtype))
     return rows.select("*", usable.alias(E4), F.unix_micros(AT).alias(AT_US)).select(
         "*", was_rounded(VALUE, E4, dtype).alias(ROUNDED)
     )

@@ -18,13 +18,13 @@ from segengine.contract.quality import LineTotals, QualityRow, check_shares, qua
 from segengine.contract.rules import DEFECTS
 from segengine.contract.scan import (
     RULE,
+    Metric,
     count_when,
     counts_of,
     name_of,
     presence_metrics,
     present,
     replaced_characters,
-    rule_metrics,
     scan,
     sum_when,
 )
@@ -92,11 +92,15 @@ def check_transactions(
     found = read_lines(source, config, microseconds(now), listed, known_customers)
     window = configured_window(config)
     classified = found.classified(window, with_after=True)
-    metrics = rule_metrics(found.rules, found.asked(window, with_after=True), ours.E4) | _metrics(
-        found, source, window, listed
-    )
     seen, folder = scan(
-        classified, source, found.rules, metrics, run_id=run_id, quarantine=quarantine, mapped=found.expressions
+        classified,
+        source,
+        found.rules,
+        _metrics(found, source, window, listed),
+        amount=ours.E4,
+        run_id=run_id,
+        quarantine=quarantine,
+        mapped=found.expressions,
     )
     check_rows_read(source, seen["rows"])
     if seen["replaced"]:
@@ -131,24 +135,26 @@ def check_transactions(
     )
 
 
-def _metrics(found: Lines, source: Source, window: Window | None, listed: tuple[str, ...]) -> dict[str, Column]:
+def _metrics(found: Lines, source: Source, window: Window | None, listed: tuple[str, ...]) -> dict[str, Metric]:
     """What is counted beside the rules: notes, the newest used row, encoding, and which ignored customers occur."""
     used = F.col(RULE) == len(found.rules)
-    at = F.col(ours.AT)
-    seconds = F.hour(at) * 3600 + F.minute(at) * 60 + F.second(at)
+    rounded, bad_quantity = used & F.col(ours.ROUNDED), used & F.col(ours.BAD_QUANTITY)
     metrics = {
         "replaced": replaced_characters(source),
-        "newest_us": F.max(F.when(used, F.col(ours.AT_US))),
-        "day_seconds": F.sum(F.when(used, seconds)),
-        "amount_rounded": count_when(used & F.col(ours.ROUNDED)),
-        "amount_rounded_e4": sum_when(used & F.col(ours.ROUNDED), ours.E4),
-        "bad_quantity": count_when(used & F.col(ours.BAD_QUANTITY)),
-        "bad_quantity_e4": sum_when(used & F.col(ours.BAD_QUANTITY), ours.E4),
+        "amount_rounded": count_when(rounded),
+        **sum_when(rounded, ours.E4, "amount_rounded_e4"),
+        "bad_quantity": count_when(bad_quantity),
+        **sum_when(bad_quantity, ours.E4, "bad_quantity_e4"),
     }
     if found.order_mapped:
         without = used & F.col(ours.ORDER).isNull()
-        metrics |= {"missing_order_id": count_when(without), "missing_order_id_e4": sum_when(without, ours.E4)}
-    if window is not None:
+        metrics |= {"missing_order_id": count_when(without), **sum_when(without, ours.E4, "missing_order_id_e4")}
+    if window is None:
+        at = F.col(ours.AT)
+        seconds = F.hour(at) * 3600 + F.minute(at) * 60 + F.second(at)
+        metrics["newest_us"] = Metric(F.max(F.when(used, F.col(ours.AT_US))), merge="max")
+        metrics["day_seconds"] = Metric(F.sum(F.when(used, seconds)))
+    else:
         kept = _is_line(found, window)
         for outcome in ("ignored", "rejected"):
             metrics[f"lines_{outcome}"] = count_when(kept & F.col(RULE).isin(*_positions(found, outcome)))

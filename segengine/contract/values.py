@@ -59,8 +59,12 @@ def canonical_id(column: Column, dtype: T.DataType) -> Column:
         return F.when(F.instr(text, ".") > 0, F.regexp_replace(text, r"\.?0+$", "")).otherwise(text)
     if isinstance(dtype, T.BinaryType):
         return F.when(F.length(column) > 0, F.lower(F.hex(column)))
-    text = F.regexp_replace(column.cast("string"), f"^{INVISIBLE}|{INVISIBLE}$", "")
-    return F.when(text != "", text)
+    plain = column.cast("string")
+    text = F.regexp_replace(plain, f"^{INVISIBLE}|{INVISIBLE}$", "")
+    # Nearly every id begins and ends with a printable character of ASCII; the regular expression costs ten times more.
+    last = F.substring(plain, -1, 1)
+    printable = (plain >= "!") & (plain < "\x7f") & (last >= "!") & (last < "\x7f")
+    return F.when(printable, plain).when(text != "", text)
 
 
 def canonical_text(text: str) -> str:
@@ -103,13 +107,18 @@ def numeric_value(mapped: Mapped, decimal: str, where: str) -> Amount:
     )
 
 
-def money(name: str) -> Column:
+def money(name: str, dtype: T.DataType) -> Column:
     """bigint 1/10,000 of the column `name`, rounded half up; null when it is null, not finite or too much."""
-    value = F.col(name)
     # try_cast has no function in Spark 3.5; the guard stands inside it, the cast outside the guard.
     rounded = F.expr(f"try_cast(if(abs({name}) < {TOO_MUCH!r}D, {name}, null) as decimal(20,4))")
-    exact = (rounded * F.lit(E4)).cast("bigint")
-    return F.when(F.abs(value) < TOO_MUCH, exact)
+    exact = F.when(F.abs(F.col(name)) < TOO_MUCH, (rounded * F.lit(E4)).cast("bigint"))
+    if not isinstance(dtype, (T.DoubleType, T.FloatType)):
+        return exact
+    # Far from a half, doubles round as decimals do; a product below 2^53 is off by less than 0.1.
+    scaled = F.col(name) * F.lit(float(E4))
+    nearest = F.rint(scaled)
+    surely = (F.abs(scaled) < 1e15) & (F.abs(scaled - nearest) < 0.3)
+    return F.when(surely, F.when(F.abs(scaled) < 1e15, nearest).cast("bigint")).otherwise(exact)
 
 
 def was_rounded(name: str, e4: str, dtype: T.DataType) -> Column:

@@ -13,10 +13,10 @@ from segengine.config import Config
 from segengine.contract.values import canonical_text
 from segengine.errors import SegengineError
 from segengine.features.catalog import Chosen, Feature
-from segengine.features.categories import category_rows, share_features, top_categories
+from segengine.features.categories import share_features, top_categories
 from segengine.features.custom import CUSTOM, check_custom, custom_rows
 from segengine.features.lanes import lane
-from segengine.features.measures import HOUSE, Scope, marked_lines, measure
+from segengine.features.measures import HOUSE_STATUS, Scope, kept_lines, measure, narrow_lines
 from segengine.features.names import attribute_columns
 from segengine.features.overflow import clear_overflow
 
@@ -104,19 +104,28 @@ def _measures(
         drop_duplicates=drops,
     )
     house = sorted({*checked.ignored_customers, *(customers.ignored_customers if customers else ())})
-    columns = checked.lines.columns if custom else scope.line_columns()
-    lines = _with_house_lines(checked.lines.select(*columns), house).repartition("customer_id")
-    if not (custom or scope.categories):
-        return _with_dropped(measure(lines, scope), drops)
-    # All readers below must see the same columns, or Spark would prune them apart and exchange the lines again.
+    lines = _with_house_lines(checked.lines, house)
+    if not custom:
+        narrow = _together(narrow_lines(lines, scope), checked.rows_read)
+        return _with_dropped(measure(narrow, scope), drops)
+    lines = _together(lines, checked.rows_read)
+    # Both readers below must see the same columns, or Spark would prune them apart and exchange the lines again.
     # The filter is true on every row; as it is not deterministic, no column that it names can be pruned before it.
-    lines = lines.where((F.spark_partition_id() >= 0) | (F.xxhash64(*columns) == 0))
-    measures, marked = _with_dropped(measure(lines, scope), drops), marked_lines(lines, scope)
-    if scope.categories:
-        measures = _beside(measures, category_rows(marked.where("is_purchase")))
-    if custom:
-        measures = _beside(measures, custom_rows(marked.where("is_kept"), custom))
-    return measures
+    lines = lines.where((F.spark_partition_id() >= 0) | (F.xxhash64(*lines.columns) == 0))
+    measures = _with_dropped(measure(narrow_lines(lines, scope), scope), drops)
+    return _beside(measures, custom_rows(kept_lines(lines, drop_duplicates=drops), custom))
+
+
+LINES_PER_PARTITION = 1_000_000
+MOST_PARTITIONS = 20_000
+
+
+def _together(lines: DataFrame, rows: int) -> DataFrame:
+    """The lines of a customer in one partition; in more partitions than the session's when there are many lines."""
+    wanted = min(MOST_PARTITIONS, -(-rows // LINES_PER_PARTITION))
+    if wanted > int(lines.sparkSession.conf.get("spark.sql.shuffle.partitions", "200") or 200):
+        return lines.repartition(wanted, "customer_id")
+    return lines.repartition("customer_id")
 
 
 def _beside(measures: DataFrame, more: DataFrame) -> DataFrame:
@@ -125,11 +134,11 @@ def _beside(measures: DataFrame, more: DataFrame) -> DataFrame:
 
 
 def _with_house_lines(lines: DataFrame, house: Sequence[str]) -> DataFrame:
-    """Lines, and for each ignored customer one line of status HOUSE, so that it gets a row."""
+    """Lines, and for each ignored customer one line of status HOUSE_STATUS, so that it gets a row."""
     if not house:
         return lines
     ids = lines.sparkSession.range(1).select(F.explode(F.array(*(F.lit(name) for name in house))).alias("customer_id"))
-    given = {"customer_id": F.col("customer_id"), "status": F.lit(HOUSE), "is_return": F.lit(False)}
+    given = {"customer_id": F.col("customer_id"), "status": F.lit(HOUSE_STATUS), "is_return": F.lit(False)}
     types = dict(lines.dtypes)
     stand_ins = ids.select(*(given.get(name, F.lit(None)).cast(types[name]).alias(name) for name in lines.columns))
     return lines.unionByName(stand_ins)

@@ -10,21 +10,7 @@ from pyspark.sql import functions as F
 from segengine.features.catalog import Feature, share_feature
 from segengine.features.names import share_names
 
-__all__ = ["category_rows", "share_features", "top_categories"]
-
-
-def category_rows(purchases: DataFrame) -> DataFrame:
-    """customer_id and `categories`, an array of (category, amount_e4 of at least 0) sorted by category.
-
-    Lines without a category are not in it. Memory: a customer's array is as long as it has categories.
-    """
-    spent = (
-        purchases.where(F.col("category").isNotNull())
-        .groupBy("customer_id", "category")
-        .agg(F.greatest(F.sum("amount_e4"), F.lit(0)).alias("amount_e4"))
-    )
-    entry = F.struct("category", "amount_e4")
-    return spent.groupBy("customer_id").agg(F.array_sort(F.collect_list(entry)).alias("categories"))
+__all__ = ["share_features", "top_categories"]
 
 
 def top_categories(customers: DataFrame, n: int) -> tuple[str, ...]:

@@ -1,10 +1,9 @@
 """Lines of orders to one row of exact measures per customer, with a single Exchange of the lines.
 
-    lines --Exchange by customer_id--> lines --sorted by order and product--> marks: copies, first sights of a product
-        --grouped--> orders --sorted by time--> days since the order before --grouped--> customers
+    lines --narrowed to numbers--> Exchange by customer_id --in Arrow batches--> kernel on workers --> customers
 
-Everything after the Exchange works on streams, hash tables and sorts that spill, so that a customer with millions of
-lines costs disk and not memory. All sums are integers: no order of rows can change a bit of them.
+What the kernel holds of a partition is bounded; it goes through disk beyond that, so that a customer with millions of
+lines costs disk and not memory.
 """
 
 from __future__ import annotations
@@ -15,21 +14,34 @@ from dataclasses import dataclass
 from typing import cast
 from zoneinfo import ZoneInfo
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark import cloudpickle
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from segengine.config import History
 from segengine.contract.moments import microseconds
+from segengine.features import kernel
 from segengine.features.catalog import TREND_DAYS, Feature
+from segengine.features.kernel.plan import (
+    BEFORE_HISTORY,
+    DROPPED_RETURN,
+    HOUSE,
+    IGNORED,
+    REJECTED,
+    RETURN,
+    RHYTHM,
+    SALE,
+    SUMS,
+    Plan,
+)
+from segengine.features.zones import clock_changes
 
-__all__ = ["HOUSE", "Scope", "marked_lines", "measure"]
+__all__ = ["HOUSE_STATUS", "Scope", "kept_lines", "measure", "narrow_lines"]
 
-HOUSE = "house"
+HOUSE_STATUS = "house"
 """Status of the stand-in line of an ignored customer, whose own lines are not in the table."""
 
-MILLION = 1_000_000
-LARGEST_QUANTITY = 1e12
-"""A quantity that is larger cannot be summed in millionths; it counts as not known."""
+CATEGORIES = "array<struct<category:string,amount_e4:bigint>>"
 
 
 @dataclass(frozen=True)
@@ -77,150 +89,81 @@ class Scope:
         """The same wall clock in the configured zone, `days` earlier: a day of 23 or 25 hours is a day."""
         return cast(dt.datetime, History(days=days, timezone=self.timezone).start(self.as_of))
 
-    def line_columns(self) -> list[str]:
-        """The columns of the lines that are needed, in a fixed order."""
-        optional = {"quantity": self.quantity, "product": self.products, "category": self.categories}
-        always = ["customer_id", "order_id", "ordered_at", "amount_e4", "is_return", "row_hash", "status", "rule"]
-        return [*always, *(name for name, needed in optional.items() if needed)]
 
-
-def marked_lines(lines: DataFrame, scope: Scope) -> DataFrame:
-    """Lines with marks: is_copy (of another used line), is_kept (used, and no dropped copy), is_purchase, is_returned,
-    is_new_product (the first purchase line of its product in the order).
-
-    Lines must be partitioned by customer_id already. A copy is of the same customer and order, with the same row_hash.
+def narrow_lines(lines: DataFrame, scope: Scope) -> DataFrame:
+    """What the kernel reads of a line: customer_id, order_hash, at_us, amount_e4, row_hash, kind (tinyint), and where
+    the scope has them product_hash, quantity and category. Two orders of a customer are told apart by 64 bits.
     """
-    used = F.col("status") == "used"
-    returned_goods = F.coalesce(F.col("is_return"), F.lit(False))
-    marked = lines.withColumn("is_sale", used & ~returned_goods)
-    marked = marked.withColumn("order_hash", F.xxhash64("customer_id", "order_id"))  # first: numbers sort faster
-    by = ["product", "row_hash"] if scope.products else ["row_hash"]
-    order = Window.partitionBy("order_hash", "customer_id", "order_id", "is_sale").orderBy(*by)
-    repeats = F.coalesce(F.lag("row_hash").over(order) == F.col("row_hash"), F.lit(False))
-    marked = marked.withColumn("repeats", repeats)
-    if scope.products:
-        known = F.col("product").isNotNull() & F.col("is_sale")
-        marked = marked.withColumn("is_new_product", known & ~F.col("product").eqNullSafe(F.lag("product").over(order)))
-    dropped = F.col("repeats") if scope.drop_duplicates else F.lit(False)
-    in_window = F.col("ordered_at").isNotNull()
-    if scope.window_start is not None:
-        in_window = in_window & (F.col("ordered_at") >= instant(scope.window_start))
-    came_back = returned_goods & (used | ((F.col("status") == "ignored") & (F.col("rule") == "returned"))) & in_window
-    return (
-        marked.withColumn("is_copy", used & F.col("repeats"))
-        .withColumn("is_kept", used & ~dropped)
-        .withColumn("is_purchase", F.col("is_sale") & ~dropped)
-        .withColumn("is_returned", F.coalesce(came_back, F.lit(False)) & ~dropped)
+    status, came_back = F.col("status"), F.coalesce(F.col("is_return"), F.lit(False))
+    kind = (
+        F.when(status == "used", F.when(came_back, F.lit(RETURN)).otherwise(F.lit(SALE)))
+        .when(status == "rejected", F.lit(REJECTED))
+        .when(status == HOUSE_STATUS, F.lit(HOUSE))
+        .when(F.col("rule") == "before_history", F.lit(BEFORE_HISTORY))
+        .when(came_back & (F.col("rule") == "returned"), F.lit(DROPPED_RETURN))
+        .otherwise(F.lit(IGNORED))
+    )
+    optional = {
+        "product_hash": (scope.products, F.when(F.col("product").isNotNull(), F.xxhash64("product"))),
+        "quantity": (scope.quantity, F.col("quantity")),
+        "category": (scope.categories, F.col("category")),
+    }
+    return lines.select(
+        "customer_id",
+        F.xxhash64("order_id").alias("order_hash"),
+        F.unix_micros("ordered_at").alias("at_us"),
+        "amount_e4",
+        "row_hash",
+        kind.cast("tinyint").alias("kind"),
+        *(column.alias(name) for name, (wanted, column) in optional.items() if wanted),
     )
 
 
-def measure(lines: DataFrame, scope: Scope) -> DataFrame:
-    """One row per customer with MEASURES, and counts of lines by what became of them. Lines as for `marked_lines`."""
-    orders = marked_lines(lines, scope).groupBy("customer_id", "order_id").agg(*_order_sums(scope))
-    return _customers(_dated(orders, scope), scope)
+def measure(narrow: DataFrame, scope: Scope) -> DataFrame:
+    """One row per customer with MEASURES, and counts of lines by what became of them.
 
-
-def instant(moment: dt.datetime) -> Column:
-    """A timestamp literal that no session zone can move."""
-    return F.timestamp_micros(F.lit(microseconds(moment)))
-
-
-def _order_sums(scope: Scope) -> list[Column]:
-    amount, at = F.col("amount_e4"), F.col("ordered_at")
-    kept, purchase, returned, copy = (F.col(name) for name in ("is_kept", "is_purchase", "is_returned", "is_copy"))
-    status = F.col("status")
-    before = (status == "ignored") & (F.col("rule") == "before_history")
-    last, previous = instant(scope.days_before(TREND_DAYS)), instant(scope.days_before(2 * TREND_DAYS))
-    quantity = F.col("quantity") if scope.quantity else F.lit(None).cast("double")
-    countable = purchase & (F.abs(quantity) < LARGEST_QUANTITY)
-    new_product = F.col("is_new_product") if scope.products else F.lit(False)
-    return [
-        _count(kept, "lines_used"),
-        _count(status == "ignored", "lines_ignored"),
-        _count(status == "rejected", "lines_rejected"),
-        _count(before, "lines_before_history"),
-        _sum(amount, before, "before_history_e4"),
-        _count(copy, "duplicates"),
-        _sum(amount, copy, "duplicates_e4"),
-        _count(status == HOUSE, "house_lines"),
-        _sum(amount, kept, "revenue_e4"),
-        _sum(amount, purchase, "purchased_e4"),
-        _count(purchase, "lines_purchased"),
-        F.min(F.when(purchase, at)).alias("first_at"),
-        F.max(F.when(purchase, at)).alias("last_at"),
-        F.sum(F.when(countable, F.round(quantity * MILLION).cast("bigint"))).alias("quantity_millionths"),
-        _count(new_product, "products"),
-        _sum(amount, kept & (at >= last), "last_e4"),
-        _sum(amount, kept & (at >= previous) & (at < last), "previous_e4"),
-        _count(returned, "lines_returned"),
-        _sum(F.abs(amount), returned, "returned_e4"),
-    ]
-
-
-def _dated(orders: DataFrame, scope: Scope) -> DataFrame:
-    """Orders with gap_days since the customer's order before (null for the first one) and is_new_month.
-
-    Orders without a purchase have no time and come before all others.
+    `narrow`: as `narrow_lines` gives them, partitioned by customer_id already.
     """
-    if not scope.rhythm:
-        return orders
-    before = Window.partitionBy("customer_id").orderBy("first_at", "order_id")
-    day = F.to_date("first_at")
-    dated = orders.withColumn("day", day).withColumn("month", F.trunc(day, "month"))
-    changed = F.col("month").isNotNull() & ~F.col("month").eqNullSafe(F.lag("month").over(before))
-    gap = F.datediff("day", F.lag("day").over(before)).cast("bigint")
-    return dated.withColumn("gap_days", gap).withColumn("is_new_month", changed)
+    # Workers need numpy and pyarrow, not this package.
+    cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]  # pyspark's copy has no types
+    types = [("customer_id", "string"), *((name, "bigint") for name in (*SUMS, "first_us", "last_us"))]
+    types += [(name, "bigint") for name in RHYTHM] if scope.rhythm else []
+    types += [("categories", CATEGORIES)] if scope.categories else []
+    schema = ", ".join(f"{name} {kind}" for name, kind in types)
+    found = narrow.mapInArrow(kernel.measuring(_plan(scope)), schema)
+    return found.withColumns(
+        {
+            "first_ordered_at": F.timestamp_micros("first_us"),
+            "last_ordered_at": F.timestamp_micros("last_us"),
+            "quantity_millionths": F.when(F.col("quantities") > 0, F.col("quantity_millionths")),
+        }
+    ).drop("first_us", "last_us", "quantities")
 
 
-_ADDED_UP = [
-    "lines_used",
-    "lines_ignored",
-    "lines_rejected",
-    "lines_before_history",
-    "before_history_e4",
-    "duplicates",
-    "duplicates_e4",
-    "house_lines",
-    "revenue_e4",
-    "purchased_e4",
-    "lines_purchased",
-    "quantity_millionths",
-    "products",
-    "last_e4",
-    "previous_e4",
-    "lines_returned",
-    "returned_e4",
-]
-"""Measures of an order that add up to the customer's."""
+def _plan(scope: Scope) -> Plan:
+    changes_us, offsets_us = clock_changes(scope.timezone, scope.as_of)
+    return Plan(
+        last_us=microseconds(scope.days_before(TREND_DAYS)),
+        previous_us=microseconds(scope.days_before(2 * TREND_DAYS)),
+        window_start_us=None if scope.window_start is None else microseconds(scope.window_start),
+        drop_duplicates=scope.drop_duplicates,
+        quantity=scope.quantity,
+        products=scope.products,
+        rhythm=scope.rhythm,
+        categories=scope.categories,
+        changes_us=changes_us,
+        offsets_us=offsets_us,
+    )
 
 
-def _customers(orders: DataFrame, scope: Scope) -> DataFrame:
-    bought, gave_back = F.col("lines_purchased") > 0, F.col("lines_returned") > 0
-    last, previous = instant(scope.days_before(TREND_DAYS)), instant(scope.days_before(2 * TREND_DAYS))
-    aggregates = [
-        *(F.sum(name).alias(name) for name in _ADDED_UP),
-        _count(bought, "orders"),
-        _count(gave_back, "orders_returned"),
-        _count(bought | gave_back, "orders_touched"),
-        F.min("first_at").alias("first_ordered_at"),
-        F.max("last_at").alias("last_ordered_at"),
-        _count(F.col("first_at") >= last, "last_orders"),
-        _count((F.col("first_at") >= previous) & (F.col("first_at") < last), "previous_orders"),
-    ]
-    if scope.rhythm:
-        gap = F.col("gap_days")
-        aggregates += [
-            _count(gap > 0, "gaps"),
-            _sum(gap, gap > 0, "gap_days"),
-            _sum(gap * gap, gap > 0, "gap_days_squared"),
-            _count(F.col("is_new_month"), "order_months"),
-        ]
-    return orders.groupBy("customer_id").agg(*aggregates)
+def kept_lines(lines: DataFrame, *, drop_duplicates: bool) -> DataFrame:
+    """The used lines, without copies when duplicates are dropped: same customer and order, same row_hash.
 
-
-def _count(condition: Column, name: str) -> Column:
-    return F.count(F.when(condition, F.lit(1))).alias(name)
-
-
-def _sum(value: Column, condition: Column, name: str) -> Column:
-    return F.coalesce(F.sum(F.when(condition, value)), F.lit(0)).alias(name)
+    Lines must be partitioned by customer_id already.
+    """
+    used = lines.where(F.col("status") == "used")
+    if not drop_duplicates:
+        return used
+    same = Window.partitionBy("customer_id", "order_id").orderBy("row_hash")
+    is_copy = F.coalesce(F.lag("row_hash").over(same) == F.col("row_hash"), F.lit(False))
+    return used.withColumn("is_copy", is_copy).where(~F.col("is_copy")).drop("is_copy")

@@ -114,7 +114,8 @@ def _instants(rows: DataFrame, table: AnyTable, config: Config) -> DataFrame:
     zoneless = [field.name for field in rows.schema.fields if isinstance(field.dataType, TimestampNTZType)]
     if not zoneless:
         return rows
-    return rows.withColumns({c: wall_clock(F.col(quoted(c)), _timezone(table, config)) for c in zoneless})
+    zone, session_zone = _timezone(table, config), rows.sparkSession.conf.get("spark.sql.session.timeZone")
+    return rows.withColumns({c: wall_clock(F.col(quoted(c)), zone, session_zone) for c in zoneless})
 
 
 def _with_ours(rows: DataFrame, columns: tuple[str, ...], file_path: Column) -> DataFrame:

@@ -182,7 +182,7 @@ def test_order_and_partitions_of_the_lines_do_not_change_a_bit(spark):
 
 
 def exchanges_of_lines(rows: DataFrame) -> int:
-    """Exchanges in the plan whose subtree scans the lines with no aggregate in between; reused ones count once."""
+    """Exchanges in the plan whose subtree scans the lines and sums nothing up; reused ones count once."""
     plan = rows._jdf.queryExecution().executedPlan().toString()
     plan = plan.split("== Initial Plan ==")[0].split("== Final Plan ==")[-1]
     rows_of_plan = [(len(text) - len(text.lstrip(" :+-*()0123456789")), text) for text in plan.splitlines()]
@@ -195,7 +195,7 @@ def exchanges_of_lines(rows: DataFrame) -> int:
                     break
                 below.append(other)
             subtree = "\n".join(below)
-            found += "Aggregate" not in subtree and "order_id" in subtree
+            found += not ("Aggregate" in subtree or "MapInArrow" in subtree) and "order_id" in subtree
     return found
 
 

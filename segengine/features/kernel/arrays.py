@@ -1,0 +1,60 @@
+"""Exact arithmetic on numpy arrays of whole numbers: runs, sums, rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Marks = NDArray[np.bool_]
+
+MISSING = np.iinfo(np.int64).min
+NEVER = np.iinfo(np.int64).max
+
+
+def numbers(lines: pa.Table, name: str, missing: int) -> Integers:
+    """A bigint column as an array of its own, with a number where it is null."""
+    values: Integers = np.array(lines[name].fill_null(missing).to_numpy(), dtype=np.int64)
+    return values
+
+
+def changes(values: Integers) -> Marks:
+    """Whether a value differs from the one before; true for the first."""
+    changes = np.ones(len(values), dtype=np.bool_)
+    np.not_equal(values[1:], values[:-1], out=changes[1:])
+    return changes
+
+
+def counted(marks: Marks) -> Integers:
+    return marks.astype(np.int64)
+
+
+def half_up(values: NDArray[np.float64]) -> Integers:
+    """Rounded to whole numbers, halves away from zero."""
+    whole = np.trunc(values)
+    return (whole + np.where(np.abs(values - whole) >= 0.5, np.sign(values), 0.0)).astype(np.int64)
+
+
+def exact_sums(values: Integers, starts: Integers) -> Integers:
+    """Exact sums of the runs that begin at `starts`; OverflowError when one does not fit into 64 bits."""
+    if not len(starts):
+        return np.zeros(0, dtype=np.int64)
+    sums: Integers = np.add.reduceat(values, starts)
+    largest = max(abs(int(values.max())), abs(int(values.min())))
+    if largest * len(values) >= NEVER and np.abs(np.add.reduceat(values.astype(np.float64), starts)).max() > 9.2e18:
+        raise OverflowError("ARITHMETIC_OVERFLOW: a sum does not fit into 64 bits")
+    return sums
+
+
+def added(one: Integers, other: Integers) -> Integers:
+    sums = one + other
+    if (((one ^ sums) & (other ^ sums)) < 0).any():
+        raise OverflowError("ARITHMETIC_OVERFLOW: a sum does not fit into 64 bits")
+    return sums
+
+
+def together(pairs: Sequence[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
+    return np.concatenate([one for one, _ in pairs]), np.concatenate([other for _, other in pairs])
