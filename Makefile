@@ -39,12 +39,19 @@ dist: setup  ## a wheel in dist/
 
 # The files of Maven's central repository that belong to the lock are listed in tools/ivy.xml and tools/jars.sha256.
 UV ?= uv
+SPARK_LINES = $(patsubst requirements/spark-%.in,%,$(wildcard requirements/spark-*.in))
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet $(UPGRADE)
 
 lock:  ## write requirements/*.txt anew, with uv (UPGRADE=--upgrade for newer versions)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (pip install uv), or UV=/path/to/uv"; exit 1; }
-	@$(COMPILE) pyproject.toml --extra spark --extra demo --extra test --extra lint requirements/lock.in -o requirements/lock.txt
+	@$(COMPILE) pyproject.toml --extra spark --extra connect --extra demo --extra test --extra lint requirements/lock.in \
+	  -o requirements/lock.txt
 	@$(COMPILE) --constraint requirements/lock.txt requirements/build.in -o requirements/build.txt
+	@for line in $(SPARK_LINES); do \
+	  cp requirements/lock.txt requirements/spark-$$line.txt && `# its versions are kept where that Spark takes them` \
+	  $(COMPILE) pyproject.toml --extra spark --extra connect --extra test requirements/spark-$$line.in \
+	    -o requirements/spark-$$line.txt || exit 1; \
+	done
 	@$(COMPILE) requirements/java.in -o requirements/java.txt
 
 clean:  ## remove what builds and tests left; .venv stays

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from segengine.connect import REMOTE
 from segengine.errors import ConfigError, InfrastructureError, SegengineError
 
 __all__ = ["app", "main"]
@@ -37,6 +38,10 @@ app = typer.Typer(
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.", show_default=False)]
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="DATE", help="Look back from this date instead of the configured one.")
+]
+Remote = Annotated[
+    str | None,
+    typer.Option("--remote", metavar="sc://HOST:PORT", help="Work on this Spark Connect server, as SPARK_REMOTE does."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the closing summary as JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step; show stack traces.")]
@@ -68,22 +73,32 @@ def demo(
 
 @app.command()
 def check(
-    config: ConfigFile, as_of: AsOf = None, json: Json = False, verbose: Verbose = False, quiet: Quiet = False
+    config: ConfigFile,
+    as_of: AsOf = None,
+    remote: Remote = None,
+    json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Check the config, the tables and their rows; writes nothing but the quality report and the quarantine."""
     from segengine import runs
 
-    _recipe(runs.check, config, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet)
+    _recipe(runs.check, config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet)
 
 
 @app.command()
 def train(
-    config: ConfigFile, as_of: AsOf = None, json: Json = False, verbose: Verbose = False, quiet: Quiet = False
+    config: ConfigFile,
+    as_of: AsOf = None,
+    remote: Remote = None,
+    json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a new model version; it becomes the champion when it is acceptable. Publishes nothing."""
     from segengine import runs
 
-    _recipe(runs.train, config, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet)
+    _recipe(runs.train, config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet)
 
 
 @app.command()
@@ -91,6 +106,7 @@ def score(
     config: ConfigFile,
     as_of: AsOf = None,
     model: Annotated[str | None, typer.Option("--model", help="A model version; the champion when absent.")] = None,
+    remote: Remote = None,
     json: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -98,7 +114,7 @@ def score(
     """Assign every customer with a model that exists, and publish."""
     from segengine import runs
 
-    _recipe(runs.score, config, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, model=model)
+    _recipe(runs.score, config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, model=model)
 
 
 @app.command()
@@ -106,6 +122,7 @@ def run(
     config: ConfigFile,
     as_of: AsOf = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even when the champion is still good.")] = False,
+    remote: Remote = None,
     json: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -113,7 +130,7 @@ def run(
     """Score with the champion and publish; trains first when there is none, when one is due, or with --retrain."""
     from segengine import runs
 
-    _recipe(runs.run, config, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, retrain=retrain)
+    _recipe(runs.run, config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, retrain=retrain)
 
 
 @app.command()
@@ -189,6 +206,7 @@ def _recipe(
     as_json: bool = False,
     verbose: bool = False,
     quiet: bool = False,
+    remote: str | None = None,
     **options: Any,
 ) -> None:
     """Run a recipe with a progress bar on standard error, then print its summary on standard output."""
@@ -198,6 +216,8 @@ def _recipe(
     from segengine.report.terminal import show
 
     console = Console(stderr=True, quiet=quiet)
+    if remote is not None:
+        os.environ[REMOTE] = remote
     config = load(config_file)
     with _logging(verbose, config.output.path), ProgressBar(console) as bar:
         summary = recipe(config, listener=bar, **options)

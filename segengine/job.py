@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segengine.config import Config, load, with_as_of
+from segengine.connect import is_connect, require_shared_output
 from segengine.errors import InputError, PublicationError, SegengineError
 from segengine.io import Source, explain_read_failure
 from segengine.io.files import Store, store_for
@@ -48,13 +49,14 @@ class Job:
         """Where this run's rejected rows go."""
         return self.store.uri(f"quarantine/{self.run_id}")
 
-    def write_record(self, state: str, **more: object) -> None:
-        """Write `runs/<run_id>.json`: state is running, done or failed."""
+    def write_record(self, state: str, **more: object) -> str:
+        """Write `runs/<run_id>.json` and return its text: state is running, done or failed."""
         known = {"run_id": self.run_id, "command": self.command, "name": self.config.name, "state": state}
         known |= {"started_at": self.started_at.isoformat(), "config_sha256": self.config.fingerprint()}
         plain = {**known, **self.record, **more}
         text = self.config.redact(json.dumps(plain, indent=2, ensure_ascii=False, default=str))
         self.store.write_atomic(f"runs/{self.run_id}.json", text.encode())
+        return text
 
 
 @contextmanager
@@ -99,7 +101,7 @@ def _nothing() -> Iterator[None]:
 @contextmanager
 def _recorded(job: Job) -> Iterator[None]:
     try:
-        job.write_record("running")
+        written = job.write_record("running")
     except OSError as error:
         raise PublicationError(
             "The output folder cannot be written.",
@@ -108,6 +110,8 @@ def _recorded(job: Job) -> Iterator[None]:
             todo="Make it a folder this user may write to, with space on its disk.",
         ) from error
     try:
+        if is_connect(job.spark):
+            require_shared_output(job.spark, job.store, f"runs/{job.run_id}.json", written)
         yield
     except BaseException as error:
         told = _without_secrets(_translated(error, job.sources), job.config)

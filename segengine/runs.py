@@ -20,6 +20,7 @@ from segengine.errors import ModelError
 from segengine.features import Attributes, Chosen
 from segengine.features.customer_totals import FeatureTotals, size_warnings, totals
 from segengine.job import Job, open_job
+from segengine.kept import keep
 from segengine.model import bundle, history
 from segengine.model.train import train as train_model
 from segengine.publish.build import Built, build_tables
@@ -186,8 +187,8 @@ def _customers(job: Job, found: Found, chosen: Chosen) -> Iterator[Customers]:
         else:
             assert found.people is not None  # the configuration has one table or the other
             built = features.customers_only_rows(found.people, chosen, job.config)
-        rows = built.rows.persist()
-        total = totals(rows)
+        kept = keep(built.rows)
+        total = totals(kept.rows)
         built.unpersist()
         step.rows_in, step.rows_out = total.lines_used, total.customers
     try:
@@ -196,9 +197,9 @@ def _customers(job: Job, found: Found, chosen: Chosen) -> Iterator[Customers]:
         resolved = Chosen(features=built.features, left_out=chosen.left_out)
         told_before = [warning for source in job.sources for warning in source.facts.warnings]
         warnings = tuple(dict.fromkeys((*told_before, *_warnings(found), *size_warnings(total))))
-        yield Customers(rows, resolved, total, quality, bridge, warnings)
+        yield Customers(kept.rows, resolved, total, quality, bridge, warnings)
     finally:
-        rows.unpersist()
+        kept.release()
 
 
 def _reconciled(found: Found, total: FeatureTotals) -> tuple[tuple[QualityRow, ...], tuple[BridgeStep, ...]]:
@@ -259,10 +260,10 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
     """Score every customer, build the tables, make them visible together."""
     output = job.config.output
     with job.steps.step("Scoring customers") as step:
-        scored = score_rows(people.rows, model).persist()
+        scored = keep(score_rows(people.rows, model))
         published = current(output, job.spark) is not None
         previous = read_current(job.spark, output, "customers") if published else None
-        built = build_tables(scored, _facts(job, found, people, model), previous_customers=previous)
+        built = build_tables(scored.rows, _facts(job, found, people, model), previous_customers=previous)
         step.rows_in = step.rows_out = built.measures.customers
     try:
         with job.steps.step("Publishing tables") as step:
@@ -279,7 +280,7 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
             )
             step.rows_out = built.measures.customers
     finally:
-        scored.unpersist()
+        scored.release()
     job.record["publication_id"] = publication.publication_id
     return _summary(job, found, people, model=model, why=why, built=built, publication=publication)
 

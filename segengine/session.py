@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from segengine.config import Config
+from segengine.connect import REMOTE, connect_session, is_connect, refuse_what_connect_lacks
 from segengine.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def open_session(
 ) -> Iterator[SparkSession]:
     """A session with our settings: the one handed in or active (restored after), else a new one (stopped after).
 
-    Raises InfrastructureError when Java is missing or too old, pyspark is not installed, or Spark does not start.
+    A new one is opened on the Spark Connect server that SPARK_REMOTE names, where it is set. Raises
+    InfrastructureError when Java is missing or too old, pyspark is not installed, or Spark does not start or answer,
+    and ConfigError for what the configuration asks and Spark Connect cannot do.
     """
     delta = needs_delta(config) if delta is None else delta
     try:
@@ -98,14 +101,25 @@ def open_session(
         ) from error
     taken_over = spark or Sessions.getActiveSession()
     session = taken_over or _new_session(master, app_name, delta)
-    if taken_over is not None and delta:
-        _require_delta(session)
-    with _settings(session, settings_for(config)):
-        try:
+    try:
+        _require(session, config, delta)
+        wanted = settings_for(config)
+        if is_connect(session):  # it knows no other way than Arrow, and warns of these
+            wanted = {key: value for key, value in wanted.items() if ".arrow.pyspark." not in key}
+        with _settings(session, wanted):
             yield session
-        finally:
-            if taken_over is None:
-                session.stop()
+    finally:
+        if taken_over is None:
+            session.stop()
+
+
+def _require(spark: SparkSession, config: Config | None, delta: bool) -> None:
+    if is_connect(spark):
+        import pyspark
+
+        refuse_what_connect_lacks(config, client=pyspark.__version__, server=spark.version)
+    if delta:
+        _require_delta(spark)
 
 
 @contextmanager
@@ -133,6 +147,8 @@ def _restore(spark: SparkSession, key: str, old: str | None) -> None:
 def _new_session(master: str | None, app_name: str, delta: bool) -> SparkSession:
     from pyspark.sql import SparkSession as Sessions
 
+    if os.environ.get(REMOTE):
+        return connect_session(os.environ[REMOTE])
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     builder: Any = Sessions.builder.appName(app_name)
     options = _common_options()
@@ -157,8 +173,6 @@ def _new_session(master: str | None, app_name: str, delta: bool) -> SparkSession
                 found=_last_line(messages) or str(error)[:300] or type(error).__name__,
                 todo=f"Set {LOGS}=1 to see Spark's own messages; check `java -version` (17 or newer) and free memory.",
             ) from error
-    if delta:
-        _require_delta(session)
     return session
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,13 @@ import pytest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """pyspark 3.5 leaves sockets of its own to the garbage collector and asks distutils for versions."""
+    if importlib.metadata.version("pyspark").startswith("3."):
+        config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
+        config.addinivalue_line("filterwarnings", "ignore:distutils Version classes:DeprecationWarning")
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,8 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / "tools"
-BUILD_LOCK, LOCK, JAVA_LOCK = (ROOT / "requirements" / name for name in ("build.txt", "lock.txt", "java.txt"))
+LOCKS = ROOT / "requirements"
+BUILD_LOCK, JAVA_LOCK = LOCKS / "build.txt", LOCKS / "java.txt"
 LOCKED = ("install", "--require-hashes", "--no-deps", "--only-binary=:all:")
 OLDEST_JAVA = 17
 SPARKS_MODULE = "--add-modules=jdk.incubator.vector"  # Spark 4.2 asks for it; trimmed Javas lack it
@@ -49,9 +50,14 @@ class SetupError(Exception):
 
 
 class Environment:
-    """A virtual environment and what set-up has done in it so far, remembered in one small file."""
+    """A virtual environment and what set-up has done in it so far, remembered in one small file.
 
-    def __init__(self, folder: Path) -> None:
+    `spark` names a line such as "3.5", with a lock and JARs of its own; without it they are those of development.
+    """
+
+    def __init__(self, folder: Path, spark: str = "") -> None:
+        self.lock = LOCKS / (f"spark-{spark}.txt" if spark else "lock.txt")
+        self.jars = TOOLS / f"spark-{spark}" if spark else TOOLS
         self.folder = folder
         self.python = folder / "bin" / "python"
         self.ours = folder / "share" / "segengine"
@@ -133,11 +139,11 @@ def install_packages(env: Environment, progress: Progress) -> None:
         with progress.step("Build tools"):
             env.pip(*LOCKED, "-r", BUILD_LOCK)
             env.mark("build", sha256(BUILD_LOCK))
-    if env.done.get("packages") != sha256(LOCK):
+    if env.done.get("packages") != sha256(env.lock):
         with progress.step("Locked packages, hash-checked (0.7 GB, takes minutes)"):
             # pyspark is published as source alone; it is built with the build tools above, not with unchecked ones.
-            env.pip(*LOCKED, "--no-binary=pyspark", "--no-build-isolation", "-r", LOCK)
-            env.mark("packages", sha256(LOCK))
+            env.pip(*LOCKED, "--no-binary=pyspark", "--no-build-isolation", "-r", env.lock)
+            env.mark("packages", sha256(env.lock))
     project = sha256(ROOT / "pyproject.toml", ROOT / "segengine" / "__init__.py")
     if env.done.get("segengine") != project:
         with progress.step("segengine itself, in place"):
@@ -225,15 +231,15 @@ def make_java_home(runtime: Path, home: Path) -> None:
     wrapper.chmod(0o755)
 
 
-def wanted_jars() -> dict[str, str]:
+def wanted_jars(env: Environment) -> dict[str, str]:
     """File name -> SHA-256, as listed in jars.sha256."""
-    lines = (TOOLS / "jars.sha256").read_text(encoding="utf-8").splitlines()
+    lines = (env.jars / "jars.sha256").read_text(encoding="utf-8").splitlines()
     return {name.lstrip("*"): digest for digest, name in (line.split() for line in lines if line.strip())}
 
 
 def fetch_jars(env: Environment, progress: Progress, java: Path) -> None:
     """Delta's JARs, resolved once by the Ivy that comes with pyspark, each accepted only with its listed hash."""
-    folder, wanted = env.ours / "jars", wanted_jars()
+    folder, wanted = env.ours / "jars", wanted_jars(env)
     have = {file.name: file for file in folder.glob("*.jar")}
     if have.keys() == wanted.keys() and all(sha256(file) == wanted[name] for name, file in have.items()):
         return
@@ -244,7 +250,7 @@ def fetch_jars(env: Environment, progress: Progress, java: Path) -> None:
             file = Path(scratch) / "jars" / name
             found = sha256(file) if file.is_file() else "nothing"
             if found != digest:
-                raise SetupError(f"{name} was not installed: its SHA-256 is {found}, tools/jars.sha256 says {digest}.")
+                raise SetupError(f"{name} was not installed: its SHA-256 is {found}, jars.sha256 says {digest}.")
             shutil.copyfile(file, folder / f"{name}.new")
             (folder / f"{name}.new").replace(folder / name)
         for name in have.keys() - wanted.keys():
@@ -258,7 +264,7 @@ def resolve_jars(env: Environment, java: Path, scratch: Path) -> None:
         raise SetupError(f"{env.folder} holds no pyspark: remove it and run set-up again.")
     settings = os.environ.get("SEGENGINE_IVYSETTINGS") or TOOLS / "ivysettings.xml"
     command: list[str | Path] = [java, *network_options(scratch), "-cp", ivy, "org.apache.ivy.Main"]
-    command += ["-settings", settings, "-ivy", TOOLS / "ivy.xml", "-cache", scratch / "cache"]
+    command += ["-settings", settings, "-ivy", env.jars / "ivy.xml", "-cache", scratch / "cache"]
     run([*command, "-retrieve", f"{scratch}/jars/[artifact]-[revision].[ext]", "-warn"])
 
 
@@ -326,11 +332,14 @@ def alone(work: Callable[[], None]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=ROOT / ".venv", help="where; .venv when absent")
+    parser.add_argument("--folder", type=Path, help="where; .venv, or .venv-spark-LINE, when absent")
     parser.add_argument("--this-python", action="store_true", help="make it anew if it is of another Python than this")
+    lines = sorted(file.stem.removeprefix("spark-") for file in LOCKS.glob("spark-*.txt"))
+    parser.add_argument("--spark", choices=lines, default="", help="another line of Spark than that of development")
     chosen = parser.parse_args(arguments)
+    folder = chosen.folder or ROOT / (f".venv-spark-{chosen.spark}" if chosen.spark else ".venv")
     try:
-        alone(lambda: set_up(Environment(chosen.folder.absolute()), chosen.this_python))
+        alone(lambda: set_up(Environment(folder.absolute(), chosen.spark), chosen.this_python))
     except SetupError as error:
         print(f"\nSet-up failed.\n{error}", file=sys.stderr)
         return 1

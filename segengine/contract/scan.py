@@ -49,9 +49,9 @@ _RAISED = re.compile(
     r"\[((?:DIVIDE_BY_ZERO|REMAINDER_BY_ZERO|CAST_INVALID_INPUT|CAST_OVERFLOW|ARITHMETIC_OVERFLOW|BINARY_ARITHMETIC_OVERFLOW|"
     r"NUMERIC_VALUE_OUT_OF_RANGE|NUMERIC_OUT_OF_SUPPORTED_RANGE|CANNOT_PARSE_[A-Z]+|INVALID_ARRAY_INDEX|INVALID_FRACTION_OF_SECOND|"
     r"DATETIME_[A-Z_]+|INTERVAL_[A-Z_]+|INVALID_PARAMETER_VALUE|USER_RAISED_EXCEPTION|MAP_KEY_DOES_NOT_EXIST|"
-    r"INCONSISTENT_BEHAVIOR_CROSS_VERSION)[A-Z_.]*)"
+    r"INCONSISTENT_BEHAVIOR_CROSS_VERSION)[A-Z_.]*)|org\.apache\.spark\.(SparkDateTimeException)"
 )
-"""Conditions of Spark that an expression raises on a value."""
+"""Conditions of Spark that an expression raises on a value. Spark 3.5 has none for dates that do not exist."""
 
 
 def classify(rules: Sequence[Rule], conditions: Mapping[str, Column]) -> Column:
@@ -242,7 +242,7 @@ def _explained(error: Exception, source: Source, mapped: Mapping[str, Mapped]) -
     return InputError(
         f"{source.name}: an expression of the configuration fails on a value of the table.",
         where="; ".join(f"tables.{source.name}.{one.key}: {one.text}" for one in likely),
-        found=f"Spark says {raised[1]}",
+        found=f"Spark says {raised[1] or raised[2]}",
         todo="Make it give null instead: try_cast(x as double), try_divide(a, b), try_to_timestamp(x, 'yyyy').",
     )
 

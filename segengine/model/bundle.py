@@ -84,7 +84,7 @@ def save(model: TrainedModel, store: Store, *, version: str, manifest_extra: Map
         )
     staging = f"{FOLDER}/staging-{version}"
     store.delete(staging)
-    model.pipeline.write().overwrite().save(store.uri(f"{staging}/pipeline"))
+    _save_pipeline(model, store, f"{staging}/pipeline")
     store.write_atomic(f"{staging}/model.json", canonical_json(describe(model)))
     store.write_atomic(f"{staging}/k_decision.json", canonical_json(model.decision.to_dict()))
     listing = {
@@ -144,7 +144,7 @@ def load(store: Store, version: str, spark: SparkSession, *, features: Sequence[
     if [feature["name"] for feature in data["features"]] != saved["features"]:
         raise _altered(store, version, "model.json and manifest.json name other features")
     decision = KDecision.from_dict(json.loads(store.read_bytes(f"{folder}/k_decision.json")))
-    pipeline: Any = load_pipeline(store.uri(f"{folder}/pipeline"))
+    pipeline: Any = load_pipeline(store.uri(f"{folder}/pipeline"), spark)
     centres = np.array(data["centres"], dtype=np.float64)
     if not np.array_equal(np.array(pipeline.stages[-1].clusterCenters()), centres):
         raise _altered(store, version, "the pipeline has other centres than model.json")
@@ -198,6 +198,18 @@ def set_champion(store: Store, version: str, reason: str, now: dt.datetime) -> N
         "history": history,
     }
     store.write_atomic(CHAMPION, canonical_json(record))
+
+
+def _save_pipeline(model: TrainedModel, store: Store, folder: str) -> None:
+    from segengine.model.pipeline import as_saved_by_java
+
+    model.pipeline.write().overwrite().save(store.uri(folder))
+    for entry in store.list(f"{folder}/metadata"):
+        if entry.name.startswith("part-"):
+            before = store.read_bytes(entry.path)
+            after = as_saved_by_java(before)
+            if after != before:
+                store.write_atomic(entry.path, after)
 
 
 def _folders(store: Store) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segengine.connect import is_connect
 from segengine.errors import ModelError
 from segengine.features.prepare_numbers import Preparation
 from segengine.features.prepare_stages import FEATURES, stages
@@ -16,7 +18,14 @@ if TYPE_CHECKING:
     from pyspark.ml.clustering import KMeansModel
     from pyspark.sql import SparkSession
 
-__all__ = ["PREDICTION", "kmeans_model", "load_pipeline", "preparation_pipeline", "segment_pipeline"]
+__all__ = [
+    "PREDICTION",
+    "as_saved_by_java",
+    "kmeans_model",
+    "load_pipeline",
+    "preparation_pipeline",
+    "segment_pipeline",
+]
 
 Floats = NDArray[np.float64]
 
@@ -97,8 +106,30 @@ def segment_pipeline(spark: SparkSession, preparation: Preparation, centres: Flo
     return PipelineModel(stages=[*stages(preparation), kmeans_model(spark, centres)])
 
 
-def load_pipeline(uri: str) -> PipelineModel:
+def load_pipeline(uri: str, spark: SparkSession) -> PipelineModel:
     """Load a saved pipeline. Loading runs classes named in the files: verify the bundle first."""
     from pyspark.ml import PipelineModel
 
-    return PipelineModel.load(uri)
+    if not is_connect(spark):
+        return PipelineModel.load(uri)
+    # Over Connect, Spark 4.0 and 4.1 load stage by stage only what was saved so; all of them can.
+    from pyspark.ml.pipeline import PipelineSharedReadWrite
+    from pyspark.ml.util import DefaultParamsReader
+
+    metadata = DefaultParamsReader.loadMetadata(uri, spark)
+    uid, stages = PipelineSharedReadWrite.load(metadata, spark, uri)
+    model: PipelineModel = PipelineModel(stages=cast(Any, stages))._resetUid(uid)
+    return model
+
+
+def as_saved_by_java(metadata: bytes) -> bytes:
+    """The metadata of a pipeline, saved stage by stage from Python (as Spark Connect does), as Spark's JVM writes it.
+
+    So that a bundle is the same however it was saved, and Scala reads it too. Other metadata is returned as it is.
+    """
+    data = json.loads(metadata)
+    if data["class"] != "pyspark.ml.pipeline.PipelineModel":
+        return metadata
+    data["class"] = "org.apache.spark.ml.PipelineModel"
+    data["paramMap"].pop("language", None)
+    return json.dumps(data, separators=(",", ":")).encode() + b"\n"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segengine.errors import ModelError
 from segengine.features.prepare import Prepare, input_columns, options_of
 from segengine.features.prepare_numbers import Preparation, inverse
+from segengine.kept import keep
 from segengine.model.choose import KDecision, choose
 from segengine.model.fit import Fit, contest, lay_out, segment_order
 from segengine.model.pipeline import segment_pipeline
@@ -94,12 +95,12 @@ def _fit_everybody(
     rows: DataFrame, preparation: Preparation, start: Floats, customers: int, config: Config, seed: int
 ) -> Fit:
     has_revenue = config.kind != "customers" and "revenue_e4" in rows.columns
-    points = lay_out(rows, preparation, customers, has_revenue=has_revenue).persist()
+    points = keep(lay_out(rows, preparation, customers, has_revenue=has_revenue))
     try:
         limits = config.segments
-        return contest(points, start, seed=seed, min_share=limits.min_share, max_share=limits.max_share)
+        return contest(points.rows, start, seed=seed, min_share=limits.min_share, max_share=limits.max_share)
     finally:
-        points.unpersist()
+        points.release()
 
 
 def _distances(points: Floats, centres: Floats) -> Floats:

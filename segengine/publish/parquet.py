@@ -133,7 +133,7 @@ def _write(store: Store, folder: str, data: DataFrame | pa.Table, expected: int 
         return int(data.num_rows)
     expected = data.count() if expected is None else expected
     files = max(1, math.ceil(expected * len(data.columns) * VALUE_BYTES / FILE_BYTES))
-    writer = data.coalesce(files).write.mode("errorifexists")
+    writer = data.coalesce(files).write.mode("error")
     writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").parquet(store.uri(folder))
     return expected
 
