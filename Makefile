@@ -7,10 +7,10 @@ BIN = $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure lint format dist lock clean
+.PHONY: help setup demo test test-pure test-spark setup-spark lint format dist lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup:  ## make .venv ready: locked packages, Java if there is none, Delta's JARs; then offline
 	@command -v $(firstword $(PYTHON)) >/dev/null || { \
@@ -25,6 +25,25 @@ test: lint  ## lint, then every test; lists what was skipped and why (ARGS="-k n
 
 test-pure: setup  ## the tests without Spark, in seconds
 	@$(BIN)/python -m pytest tests/pure $(ARGS)
+
+# The core suite that every line of Spark must pass; the rest of the tests runs on the line of development only.
+SPARK ?= 3.5
+SPARK_HERE = $(shell sed -n 's/^pyspark==\([0-9]*\.[0-9]*\).*/\1/p' requirements/lock.in)
+SPARK_VENV = $(if $(filter $(SPARK_HERE),$(SPARK)),$(VENV),.venv-spark-$(SPARK))
+END_TO_END = tests/spark/test_end_to_end.py::test_
+CORE = $(addprefix tests/pure/test_,bridge.py bundle.py catalog.py choose.py files.py imports.py prepare_fit.py \
+    publish_pure.py reconcile.py sweep.py tables.py) \
+  $(addprefix tests/spark/test_,read_casts.py read_csv.py read_delta.py read_json.py read_parquet.py session.py \
+    contract_customers.py contract_mapping.py contract_transactions.py features.py prepare.py model_train.py \
+    model_bundle.py scoring_batch.py publish_build.py publish_readers.py) \
+  $(addprefix $(END_TO_END),rows_customers_and_money_agree_with_pandas a_shop_with_known_segments_is_recovered \
+    delta_holds_the_same_rows_as_parquet)
+
+setup-spark:  ## make the environment of another line of Spark (SPARK=3.5, 4.0, 4.1)
+	@$(if $(filter $(SPARK_HERE),$(SPARK)),$(MAKE) --no-print-directory setup,$(PYTHON) tools/setup.py --spark $(SPARK))
+
+test-spark: setup-spark  ## the core tests on a line of Spark (SPARK=3.5, 4.0, 4.1, 4.2)
+	@$(SPARK_VENV)/bin/python -m pytest $(CORE) $(ARGS)
 
 lint: setup  ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check --quiet && $(BIN)/ruff format --check --quiet && echo "ruff: passed"

@@ -44,9 +44,12 @@ def connect_session(remote: str) -> SparkSession:
     Raises ConfigError for an address of another kind, InfrastructureError when nobody answers there or the packages of
     a client are missing. The parameters may hold a token: they are never repeated.
     """
-    address = _address(remote)
-    _require_answer(*address)
+    import pyspark
     from pyspark.sql import SparkSession as Sessions
+
+    address = _address(remote)
+    refuse_what_connect_lacks(None, client=pyspark.__version__)
+    _require_answer(*address)
 
     try:
         session: SparkSession = Sessions.builder.remote(remote).getOrCreate()
@@ -98,13 +101,13 @@ def _require_answer(host: str, port: int) -> None:
         ) from error
 
 
-def refuse_what_connect_lacks(config: Config | None, *, client: str, server: str) -> None:
+def refuse_what_connect_lacks(config: Config | None, *, client: str, server: str | None = None) -> None:
     """InfrastructureError for a Spark without ML over Connect; ConfigError for files that only Hadoop reaches.
 
-    `client`, `server`: versions such as "4.2.0".
+    `client`, `server`: versions such as "4.2.0"; none while there is no answer yet.
     """
     for side, version in (("This pyspark", client), ("The server", server)):
-        if _line(version) < OLDEST_SPARK:
+        if version is not None and _line(version) < OLDEST_SPARK:
             raise InfrastructureError(
                 "Spark Connect serves segengine from Spark 4.0 on: before, it has no Spark ML.",
                 found=f"{side} is {version}",

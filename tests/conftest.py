@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """pyspark 3.5 leaves sockets of its own to the garbage collector and asks distutils for versions."""
+    """pyspark 3.5 leaves sockets of its own to the garbage collector and asks distutils and pandas for what is gone."""
     if importlib.metadata.version("pyspark").startswith("3."):
         config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
         config.addinivalue_line("filterwarnings", "ignore:distutils Version classes:DeprecationWarning")
+        config.addinivalue_line("filterwarnings", "ignore:is_[a-z0-9]+_dtype is deprecated:DeprecationWarning")
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,8 @@ FOLDER = "models"
 CHAMPION = f"{FOLDER}/champion.json"
 VERSION = re.compile(r"v\d{4,}")
 STOCK = "org.apache.spark.ml."
+READ_EVERYWHERE = (4, 2)
+"""Spark 3.5 to this one load each other's models. What a newer one saves is not tried on an older one."""
 
 
 def canonical_json(data: Any) -> bytes:
@@ -310,7 +312,7 @@ def _require_stock_stages(store: Store, version: str, manifest: Mapping[str, Any
 
 def _require_spark(store: Store, version: str, manifest: Mapping[str, Any], running: str) -> None:
     saved = str(manifest.get("spark_version", ""))
-    if _major_minor(saved) > _major_minor(running):
+    if _major_minor(saved) > max(_major_minor(running), READ_EVERYWHERE):
         raise BundleError(
             f"Model version {version} was saved by a newer Spark.",
             where=store.uri(_folder(version)),

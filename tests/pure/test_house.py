@@ -108,7 +108,10 @@ def test_no_file_names_a_folder_of_somebodys_machine(texts):
     assert not [hit for hit in found if not hit.startswith("tests/pure/test_house.py")]
 
 
-@pytest.mark.parametrize("file", ["lock.txt", "build.txt", "java.txt"])
+LINES = sorted(file.stem.removeprefix("spark-") for file in (ROOT / "requirements").glob("spark-*.in"))
+
+
+@pytest.mark.parametrize("file", ["lock.txt", "build.txt", "java.txt", *(f"spark-{line}.txt" for line in LINES)])
 def test_every_locked_package_has_an_exact_version_and_hashes_and_no_address(file):
     text = (ROOT / "requirements" / file).read_text(encoding="utf-8")
     entries = text.replace("\\\n", " ").splitlines()
@@ -122,26 +125,32 @@ def locked(file: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==([\w.]+)", (ROOT / "requirements" / file).read_text(), re.MULTILINE))
 
 
-def test_build_tools_have_the_same_versions_in_both_locks():
-    assert locked("build.txt").items() <= locked("lock.txt").items()
+def test_build_tools_have_the_same_versions_in_all_locks():
+    for file in ("lock.txt", *(f"spark-{line}.txt" for line in LINES)):
+        assert locked("build.txt").items() <= locked(file).items()
 
 
-def test_jars_fit_the_locked_packages_and_each_has_a_hash():
-    ivy = (ROOT / "tools" / "ivy.xml").read_text(encoding="utf-8")
-    jars = re.findall(r'<dependency org="([\w.]+)" name="([\w.-]+)" rev="([\w.]+)" transitive="false"/>', ivy)
-    listed = re.findall(r"^[0-9a-f]{64}  (\S+)$", (ROOT / "tools" / "jars.sha256").read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted(f"{name}-{version}.jar" for _, name, version in jars)
-    lock = locked("lock.txt")
-    line = ".".join(lock["pyspark"].split(".")[:2])
-    assert ("io.delta", f"delta-spark_{line}_2.13", lock["delta-spark"]) in jars
-
-
-def test_the_jars_are_those_that_a_session_would_ask_for():
+@pytest.mark.parametrize("line", ["", *LINES])
+def test_jars_fit_the_locked_packages_and_each_has_a_hash_and_a_session_asks_for_the_same(line):
     from segengine.session import DELTA_PACKAGES
 
-    lock = locked("lock.txt")
-    line = ".".join(lock["pyspark"].split(".")[:2])
-    assert DELTA_PACKAGES[line] == f"io.delta:delta-spark_{line}_2.13:{lock['delta-spark']}"
+    folder = ROOT / "tools" / (f"spark-{line}" if line else "")
+    ivy = (folder / "ivy.xml").read_text(encoding="utf-8")
+    jars = re.findall(r'<dependency org="([\w.]+)" name="([\w.-]+)" rev="([\w.]+)" transitive="false"/>', ivy)
+    listed = re.findall(r"^[0-9a-f]{64}  (\S+)$", (folder / "jars.sha256").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(f"{name}-{version}.jar" for _, name, version in jars)
+    lock = locked(f"spark-{line}.txt" if line else "lock.txt")
+    running = ".".join(lock["pyspark"].split(".")[:2])
+    assert not line or line == running
+    asked = tuple(DELTA_PACKAGES[running].split(":"))
+    assert asked in jars
+    assert asked[2] == lock["delta-spark"]
+
+
+def test_every_line_of_spark_that_is_served_has_a_lock():
+    from segengine.session import DELTA_PACKAGES
+
+    assert set(DELTA_PACKAGES) == {*LINES, ".".join(locked("lock.txt")["pyspark"].split(".")[:2])}
 
 
 def test_make_without_a_target_lists_every_target():

@@ -131,13 +131,33 @@ def test_a_jar_with_another_hash_is_refused(tool, tmp_path, monkeypatch):
 
     def resolve(env, java, scratch):
         (scratch / "jars").mkdir()
-        for name in tool.wanted_jars():
+        for name in tool.wanted_jars(env):
             (scratch / "jars" / name).write_bytes(b"not what was asked for")
 
     monkeypatch.setattr(tool, "resolve_jars", resolve)
     with pytest.raises(tool.SetupError, match=r"was not installed: its SHA-256 is [0-9a-f]{64}"):
         tool.fetch_jars(env, tool.Progress(), Path("java"))
     assert not list((tmp_path / "venv").rglob("*.jar"))
+
+
+def test_another_line_of_spark_has_an_environment_a_lock_and_jars_of_its_own(tool, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(tool, "set_up", lambda env, this_python: made.append(env))
+    assert tool.main(["--spark", "3.5"]) == 0
+    assert tool.main([]) == 0
+    old, new = made
+    assert (old.folder.name, new.folder.name) == (".venv-spark-3.5", ".venv")
+    assert (old.lock.name, new.lock.name) == ("spark-3.5.txt", "lock.txt")
+    assert tool.wanted_jars(old).keys() == {"delta-spark_2.12-3.3.3.jar", "delta-storage-3.3.3.jar"}
+    assert not tool.wanted_jars(old).keys() & tool.wanted_jars(new).keys()
+
+
+def test_a_line_of_spark_that_is_not_served_is_refused_with_those_that_are(tool, capsys):
+    with pytest.raises(SystemExit):
+        tool.main(["--spark", "3.4"])
+    told = capsys.readouterr().err
+    assert "3.5" in told
+    assert "4.0" in told
 
 
 def test_a_jar_that_was_damaged_later_is_fetched_again(tool, tmp_path, monkeypatch):
@@ -152,7 +172,7 @@ def test_a_jar_that_was_damaged_later_is_fetched_again(tool, tmp_path, monkeypat
         (scratch / "jars" / "a-1.jar").write_bytes(b"good")
 
     monkeypatch.setattr(tool, "resolve_jars", resolve)
-    monkeypatch.setattr(tool, "wanted_jars", lambda: {"a-1.jar": hashlib.sha256(b"good").hexdigest()})
+    monkeypatch.setattr(tool, "wanted_jars", lambda env: {"a-1.jar": hashlib.sha256(b"good").hexdigest()})
     jar = env.ours / "jars" / "a-1.jar"
     for _ in range(2):
         tool.fetch_jars(env, tool.Progress(), Path("java"))
