@@ -99,7 +99,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         running.wait(60)
 
 
-def client(*arguments: str | Path, remote: str, seconds: int = 400) -> subprocess.CompletedProcess[str]:
+def client(*arguments: str | Path, remote: str, seconds: int = 900) -> subprocess.CompletedProcess[str]:
     """Run Python with these arguments; it finds no Java, which a client does not need."""
     variables = {"SPARK_REMOTE": remote, "PYTHONPATH": str(REPOSITORY), "JAVA_HOME": "", "PATH": "/nowhere"}
     return subprocess.run(
@@ -128,7 +128,7 @@ def classic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = Shop(customers=200, seed=3, returns=0.03, dirt=0.02, opted_out=0.03).write(folder)
     variables = {"SEGENGINE_MASTER": "local[2]", "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "segengine.cli", "run", str(config), "--quiet"]
-    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     return folder
 

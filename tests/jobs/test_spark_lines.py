@@ -38,7 +38,7 @@ def segengine(python: Path, command: str, config: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if name not in ("SPARK_HOME", "PYSPARK_PYTHON")}
     done = subprocess.run(
         [str(python), "-m", "segengine.cli", command, str(config), "--quiet"], env=clean | variables,
-        capture_output=True, text=True, timeout=400, check=False,
+        capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
