@@ -100,8 +100,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def client(*arguments: str | Path, remote: str, seconds: int = 900) -> subprocess.CompletedProcess[str]:
-    """Run Python with these arguments; it finds no Java, which a client does not need."""
-    variables = {"SPARK_REMOTE": remote, "PYTHONPATH": str(REPOSITORY), "JAVA_HOME": "", "PATH": "/nowhere"}
+    """Run Python with these arguments; its JAVA_HOME leads nowhere, because a client needs no Java."""
+    variables = {"SPARK_REMOTE": remote, "PYTHONPATH": str(REPOSITORY), "JAVA_HOME": "/nowhere"}
     return subprocess.run(
         [sys.executable, *map(str, arguments)], env=os.environ | variables, capture_output=True, text=True,
         timeout=seconds, check=False,
@@ -126,6 +126,7 @@ def classic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a shop and `out`, trained and published by a classic session."""
     folder = tmp_path_factory.mktemp("shop")
     config = Shop(customers=200, seed=3, returns=0.03, dirt=0.02, opted_out=0.03).write(folder)
+    config.write_text(config.read_text() + "segments: {k: [4, 6], restarts: 3}\n")
     variables = {"SEGENGINE_MASTER": "local[2]", "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "segengine.cli", "run", str(config), "--quiet"]
     done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=900, check=False)
