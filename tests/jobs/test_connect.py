@@ -126,7 +126,7 @@ def classic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a shop and `out`, trained and published by a classic session."""
     folder = tmp_path_factory.mktemp("shop")
     config = Shop(customers=200, seed=3, returns=0.03, dirt=0.02, opted_out=0.03).write(folder)
-    config.write_text(config.read_text() + "segments: {k: [4, 6], restarts: 3}\n")
+    config.write_text(config.read_text().replace("k: [3, 10]", "k: [4, 6], restarts: 3"))
     variables = {"SEGENGINE_MASTER": "local[2]", "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "segengine.cli", "run", str(config), "--quiet"]
     done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=900, check=False)
