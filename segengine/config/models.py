@@ -81,6 +81,7 @@ class Features(Part):
         description="Features of your own by name: SQL aggregates over the lines of one customer.",
     )
     top_categories: int = Field(5, ge=0, le=50, description="How many categories category_mix makes a share of.")
+    top_channels: int = Field(5, ge=0, le=50, description="How many channels channel_mix makes a share of.")
 
     @model_validator(mode="after")
     def _check_features(self) -> Features:

@@ -25,7 +25,19 @@ __all__ = [
     "of_source",
 ]
 
-FAMILIES = ("rfm", "basket", "tenure", "rhythm", "trend", "returns", "category_mix", "attributes")
+FAMILIES = (
+    "rfm",
+    "basket",
+    "tenure",
+    "rhythm",
+    "trend",
+    "returns",
+    "category_mix",
+    "channel_mix",
+    "timing",
+    "discount",
+    "attributes",
+)
 DEFAULT_FAMILIES = ("rfm", "basket", "tenure", "rhythm", "trend")
 
 RESERVED_NAMES = frozenset(
@@ -41,6 +53,9 @@ RESERVED_NAMES = frozenset(
             "quantity",
             "product",
             "category",
+            "channel",
+            "discount",
+            "discount_e4",
             "is_return",
         ),
         *("row_hash", "status", "rule", "publication_id", "customer_key", "segment_key"),

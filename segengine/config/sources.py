@@ -29,6 +29,8 @@ LINE_ROLES = {
     "quantity": "how many pieces",
     "product": "what was bought",
     "category": "what kind of thing it is",
+    "channel": "how it was bought: shop, web, telephone",
+    "discount": "what was taken off the line, in `currency`; its sign does not matter",
 }
 CUSTOMER_ROLES = {"customer_id": "whose row it is; required"}
 

@@ -32,6 +32,10 @@ QUANTITY = "_segengine_quantity"
 BAD_QUANTITY = "_segengine_bad_quantity"
 PRODUCT = "_segengine_product"
 CATEGORY = "_segengine_category"
+CHANNEL = "_segengine_channel"
+DISCOUNT = "_segengine_discount"
+DISCOUNT_E4 = "_segengine_discount_e4"
+BAD_DISCOUNT = "_segengine_bad_discount"
 RETURN = "_segengine_is_return"
 HASH = "_segengine_row_hash"
 KNOWN = "_segengine_known"
@@ -42,7 +46,7 @@ AT_MISSING = "_segengine_at_missing"
 AT_BROKEN = "_segengine_at_broken"
 
 REQUIRED = ("customer_id", "ordered_at", "amount")
-ROLES = {"amount": "number", "quantity": "number", "ordered_at": "time"}
+ROLES = {"amount": "number", "quantity": "number", "discount": "number", "ordered_at": "time"}
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,11 @@ def _values(
     if "quantity" in table.columns:
         quantity = numeric_value(mapped["columns.quantity"], decimal, f"{where}.quantity")
         values |= {QUANTITY: number(quantity), BAD_QUANTITY: quantity.broken}
-    for ours, name in (("product", PRODUCT), ("category", CATEGORY)):
+    if "discount" in table.columns:
+        discount = numeric_value(mapped["columns.discount"], decimal, f"{where}.discount")
+        usable = F.when(~discount.missing & ~discount.broken, discount.value)
+        values |= {DISCOUNT: usable, BAD_DISCOUNT: discount.broken}
+    for ours, name in (("product", PRODUCT), ("category", CATEGORY), ("channel", CHANNEL)):
         if ours in table.columns:
             values[name] = _canonical(mapped[f"columns.{ours}"])
     defect = F.col(DEFECT)
@@ -164,6 +172,8 @@ def _with_money(rows: DataFrame, mapped: dict[str, Mapped]) -> DataFrame:
     amount = mapped["columns.amount"]
     dtype = T.DecimalType(38, 10) if isinstance(amount.dtype, T.StringType) else amount.dtype
     usable = F.when(~F.col(AMOUNT_MISSING) & ~F.col(AMOUNT_BROKEN), money(VALUE, amount.dtype))
+    if "columns.discount" in mapped:
+        rows = rows.withColumn(DISCOUNT_E4, money(DISCOUNT, mapped["columns.discount"].dtype))
     return rows.select("*", usable.alias(E4), F.unix_micros(AT).alias(AT_US)).select(
         "*", was_rounded(VALUE, E4, dtype).alias(ROUNDED)
     )

@@ -68,6 +68,7 @@ NOTES: tuple[Rule, ...] = (
     Rule("amount_rounded", "noted", "The amount had more than four decimals and was rounded, half up."),
     Rule("missing_order_id", "noted", "The line has no order id; its local day stands in for it."),
     Rule("bad_quantity", "noted", "The quantity is not a finite number, and is taken as unknown."),
+    Rule("bad_discount", "noted", "The discount is not a finite number, and is taken as none."),
     Rule("identical_duplicate", "noted", "A customer row repeats another one in every column that is used."),
     Rule("opted_out_unknown", "noted", "Whether the customer opted out is not known, so the customer is not profiled."),
 )

@@ -48,10 +48,10 @@ class CheckedLines:
     """Order lines that can be aggregated, and the account of those that cannot.
 
     `lines`: one row is an identified line before `as_of`: customer_id string, order_id string (the local day where
-    there is none), ordered_at timestamp, amount_e4 bigint (1/10,000 of the currency unit), quantity double, product and
-    category string (where mapped), is_return boolean, row_hash bigint (of all source columns), status string (used,
-    ignored, rejected) and rule string (null when used). Times and amounts of rejected lines may be null. Lines of
-    ignored customers are not in it.
+    there is none), ordered_at timestamp, amount_e4 and discount_e4 bigint (1/10,000 of the currency unit), quantity
+    double, product, category and channel string (discount_e4 and these where mapped), is_return boolean, row_hash
+    bigint (of all source columns), status string (used, ignored, rejected) and rule string (null when used). Times and
+    amounts of rejected lines may be null. Lines of ignored customers are not in it.
     `quality` is complete once `complete` has added what only a scan of the lines knows. `lines_ignored` and
     `lines_rejected`: how many of them `lines` has; null where `as_of` was not known while counting.
     """
@@ -91,9 +91,8 @@ def check_transactions(
     listed = tuple(dict.fromkeys(canonical_text(name) for name in (table.ignore_customers if table else ())))
     found = read_lines(source, config, microseconds(now), listed, known_customers)
     window = configured_window(config)
-    classified = found.classified(window, with_after=True)
     seen, folder = scan(
-        classified,
+        found.classified(window, with_after=True),
         source,
         found.rules,
         _metrics(found, source, window, listed),
@@ -146,6 +145,9 @@ def _metrics(found: Lines, source: Source, window: Window | None, listed: tuple[
         "bad_quantity": count_when(bad_quantity),
         **sum_when(bad_quantity, ours.E4, "bad_quantity_e4"),
     }
+    if "discount" in found.mapped:
+        bad_discount = used & F.col(ours.BAD_DISCOUNT)
+        metrics |= {"bad_discount": count_when(bad_discount), **sum_when(bad_discount, ours.E4, "bad_discount_e4")}
     if found.order_mapped:
         without = used & F.col(ours.ORDER).isNull()
         metrics |= {"missing_order_id": count_when(without), **sum_when(without, ours.E4, "missing_order_id_e4")}
@@ -178,13 +180,20 @@ def _lines(found: Lines, window: Window, *, latest: bool) -> DataFrame:
     classified = found.classified(window, with_after=not latest)
     outcome = F.get(F.array(*(F.lit(rule.outcome) for rule in found.rules)), F.col(RULE))
     day = F.date_format(F.col(ours.AT), "yyyy-MM-dd")
-    optional = {"quantity": ours.QUANTITY, "product": ours.PRODUCT, "category": ours.CATEGORY}
+    optional = {
+        "quantity": ours.QUANTITY,
+        "product": ours.PRODUCT,
+        "category": ours.CATEGORY,
+        "channel": ours.CHANNEL,
+        "discount": ours.DISCOUNT_E4,
+    }
+    renamed = {"discount": "discount_e4"}
     return classified.filter(_is_line(found, window)).select(
         F.col(ours.ID).alias("customer_id"),
         F.coalesce(F.col(ours.ORDER), day, F.lit("")).alias("order_id"),
         F.col(ours.AT).alias("ordered_at"),
         F.col(ours.E4).alias("amount_e4"),
-        *(F.col(column).alias(name) for name, column in optional.items() if name in found.mapped),
+        *(F.col(column).alias(renamed.get(name, name)) for name, column in optional.items() if name in found.mapped),
         F.col(ours.RETURN).alias("is_return"),
         F.col(ours.HASH).alias("row_hash"),
         F.coalesce(outcome, F.lit("used")).alias("status"),
@@ -193,7 +202,7 @@ def _lines(found: Lines, window: Window, *, latest: bool) -> DataFrame:
 
 
 def _notes(seen: dict[str, int]) -> dict[str, tuple[int, int | None]]:
-    names = ("amount_rounded", "missing_order_id", "bad_quantity")
+    names = ("amount_rounded", "missing_order_id", "bad_quantity", "bad_discount")
     return {name: (seen[name], seen[f"{name}_e4"]) for name in names if name in seen}
 
 

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from segengine.config import Config
 from segengine.contract.values import canonical_text
 from segengine.errors import SegengineError
-from segengine.features.catalog import Chosen, Feature
-from segengine.features.categories import share_features, top_categories
+from segengine.features.catalog import MIXES, Chosen, Feature
+from segengine.features.categories import share_features, top_values
 from segengine.features.custom import CUSTOM, check_custom, custom_rows
 from segengine.features.lanes import lane
 from segengine.features.measures import HOUSE_STATUS, Scope, kept_lines, measure, narrow_lines
@@ -72,11 +72,13 @@ def customer_rows(
     check_custom(checked.lines, custom)
     measures = _measures(checked, customers, chosen, custom, config)
     features, persisted = chosen.features, None
-    if chosen.top_categories:
+    if chosen.top:
         measures = persisted = measures.persist()
-        with clear_overflow():
-            top = top_categories(measures, chosen.top_categories)
-        features = (*features, *share_features(top, chosen.exclude))
+        for mix in MIXES:
+            if mix.family in chosen.top:
+                with clear_overflow():
+                    top = top_values(measures, mix, chosen.top[mix.family])
+                features = (*features, *share_features(mix, top, chosen.exclude))
     known = _known_customers(customers, config)
     everybody = measures.withColumn("is_known", F.lit(None).cast("boolean"))
     if known is not None:
@@ -94,7 +96,8 @@ def _measures(
 ) -> DataFrame:
     transactions = config.tables.transactions
     drops = transactions is not None and transactions.duplicates == "drop"
-    wanted = [*chosen.features, *share_features(["any"] if chosen.top_categories else [], ())]
+    shares = [share_features(mix, ["any"], ()) for mix in MIXES if mix.family in chosen.top]
+    wanted = [*chosen.features, *(feature for some in shares for feature in some)]
     scope = Scope.of(
         wanted,
         checked.lines.columns,
@@ -212,9 +215,10 @@ def _finish(
             "opted_out": F.coalesce(F.col("opted_out"), F.lit(False)) if customers else F.lit(False),
         }
     )
-    if "categories" in facts.columns:
-        spend = F.aggregate("categories", zero, lambda sum_, entry: sum_ + entry["amount_e4"])
-        facts = facts.withColumn("spend_e4", spend)
+    for mix in MIXES:
+        if mix.spend in facts.columns:
+            spent = F.aggregate(mix.spend, zero, lambda sum_, entry: sum_ + entry["amount_e4"])
+            facts = facts.withColumn(f"{mix.spend}_e4", spent)
     return facts.select(
         "customer_id",
         *(_value(feature) for feature in features if feature.family != "attributes"),
@@ -236,10 +240,11 @@ def _is_house(config: Config) -> Column:
 def _value(feature: Feature) -> Column:
     if feature.family == "custom":
         return _finite(F.col(CUSTOM + feature.name)).alias(feature.name)
-    if feature.family == "category_mix" and feature.argument:
-        spent = F.filter("categories", lambda entry: entry["category"] == F.lit(feature.argument))
+    mix = next((mix for mix in MIXES if mix.family == feature.family), None)
+    if mix is not None and feature.argument:
+        spent = F.filter(mix.spend, lambda entry: entry["value"] == F.lit(feature.argument))
         amount = F.coalesce(F.get(spent["amount_e4"], F.lit(0)), F.lit(0))
-        return (amount / F.nullif(F.col("spend_e4"), F.lit(0))).cast("double").alias(feature.name)
+        return (amount / F.nullif(F.col(f"{mix.spend}_e4"), F.lit(0))).cast("double").alias(feature.name)
     return F.expr(feature.expression).cast("double").alias(feature.name)
 
 

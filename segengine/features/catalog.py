@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["CATALOG", "MEASURES", "TREND_DAYS", "Attributes", "Chosen", "Feature", "catalog_names", "share_feature"]
+__all__ = [
+    "CATALOG",
+    "MEASURES",
+    "MIXES",
+    "TREND_DAYS",
+    "Attributes",
+    "Chosen",
+    "Feature",
+    "Mix",
+    "catalog_names",
+    "share_feature",
+]
 
 TREND_DAYS = 90
 """Both halves of a trend. A quarter: long enough for a monthly buyer to have three orders in it."""
@@ -42,14 +54,32 @@ class Attributes:
 class Chosen:
     """The features of a run, and those that were asked for but cannot be had, with the reason.
 
-    With `top_categories` > 0 the shares of that many categories follow once the data is known, but for `exclude`.
+    `top`: family -> how many of its values get a share of their own once the data is known, but for `exclude`.
     """
 
     features: tuple[Feature, ...]
     left_out: tuple[tuple[str, str], ...] = ()
-    top_categories: int = 0
+    top: Mapping[str, int] = field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
 
+
+@dataclass(frozen=True)
+class Mix:
+    """How a customer's spend is spread over the values of a column of the lines.
+
+    `spend` names the measure: an array of (value, amount_e4). `prefix` begins the names of the shares of its values.
+    """
+
+    family: str
+    column: str
+    spend: str
+    prefix: str
+
+
+MIXES = (
+    Mix("category_mix", "category", "categories", "share_"),
+    Mix("channel_mix", "channel", "channels", "channel_share_"),
+)
 
 MEASURES: tuple[tuple[str, str], ...] = (
     ("as_of_day", "local day of the as-of moment"),
@@ -72,11 +102,18 @@ MEASURES: tuple[tuple[str, str], ...] = (
     ("lines_purchased, lines_returned", "purchase lines; return lines in the window, whether used or dropped"),
     ("orders_returned, orders_touched", "different order ids with a return line; with a purchase or a return line"),
     ("returned_e4", "sum of the return lines' amounts without their sign"),
+    ("weekend_orders", "orders of Saturdays and Sundays; an order is dated by its first purchase line"),
     (
-        "categories",
-        "category and amount_e4 (at least 0) of the purchase lines that have a category, sorted",
+        "morning_orders, evening_orders, night_orders",
+        "orders from 5 to 12, from 17 to 22, and from 22 to 5 o'clock on the local wall clock",
     ),
-    ("spend_e4", "sum of amount_e4 over `categories`"),
+    ("discount_e4", "sum of the discounts of the purchase lines, 1/10,000 of the currency unit, without their sign"),
+    ("orders_discounted", "different order ids with a purchase line with a discount"),
+    (
+        "categories, channels",
+        "value and amount_e4 (at least 0) of the purchase lines that have a category, or a channel; sorted",
+    ),
+    ("categories_e4, channels_e4", "sum of amount_e4 over `categories`, and over `channels`"),
 )
 """What is known of a customer after the aggregation, for the reader of an expression. Sums are exact integers."""
 
@@ -88,6 +125,38 @@ def _numeric(name: str, family: str, unit: str, text: str, expression: str, *nee
 def _trend(last: str, previous: str) -> str:
     last, previous = f"greatest({last}, 0)", f"greatest({previous}, 0)"
     return f"coalesce(({last} - {previous}) / nullif({last} + {previous}, 0), 0)"
+
+
+def _mix_features(family: str, top: str, entropy: str, count: str) -> tuple[Feature, ...]:
+    mix = next(mix for mix in MIXES if mix.family == family)
+    spend, total, one = mix.spend, f"{mix.spend}_e4", mix.column
+    return (
+        _numeric(
+            top,
+            family,
+            "share, 0 to 1",
+            f"Share of the {one} with most spend, of the spend in all {spend}.",
+            f"array_max(transform({spend}, c -> c.amount_e4)) / nullif({total}, 0)",
+            one,
+        ),
+        _numeric(
+            entropy,
+            family,
+            "nats",
+            f"Shannon entropy of the spend over {spend} (natural logarithm); 0 when all is spent in one.",
+            f"CASE WHEN {total} > 0 THEN 0D - aggregate(filter({spend}, c -> c.amount_e4 > 0), 0D, "
+            f"(sum, c) -> sum + c.amount_e4 / {total} * ln(c.amount_e4 / {total})) END",
+            one,
+        ),
+        _numeric(
+            count,
+            family,
+            spend,
+            f"Different {spend} bought from.",
+            f"coalesce(size({spend}), 0)",
+            one,
+        ),
+    )
 
 
 _TREND_TEXT = (
@@ -207,30 +276,44 @@ CATALOG: tuple[Feature, ...] = (
         "least(returned_e4 / nullif(greatest(purchased_e4, 0), 0), 1)",
         "is_return",
     ),
+    *_mix_features("category_mix", "top_category_share", "category_entropy", "categories_count"),
+    *_mix_features("channel_mix", "top_channel_share", "channel_entropy", "channels_count"),
     _numeric(
-        "top_category_share",
-        "category_mix",
+        "weekend_share_orders",
+        "timing",
         "share, 0 to 1",
-        "Share of the category with most spend, of the spend in all categories.",
-        "array_max(transform(categories, c -> c.amount_e4)) / nullif(spend_e4, 0)",
-        "category",
+        "Orders of Saturdays and Sundays, of all orders; local days.",
+        "weekend_orders / nullif(orders, 0)",
+    ),
+    *(
+        _numeric(
+            f"{part}_share_orders",
+            "timing",
+            "share, 0 to 1",
+            f"Orders {hours}, of all orders; local wall clock. Of no use where times are dates only.",
+            f"{part}_orders / nullif(orders, 0)",
+        )
+        for part, hours in (
+            ("morning", "from 5 to 12 o'clock"),
+            ("evening", "from 17 to 22 o'clock"),
+            ("night", "from 22 to 5 o'clock"),
+        )
     ),
     _numeric(
-        "category_entropy",
-        "category_mix",
-        "nats",
-        "Shannon entropy of the spend over categories (natural logarithm); 0 when all is spent in one.",
-        "CASE WHEN spend_e4 > 0 THEN 0D - aggregate(filter(categories, c -> c.amount_e4 > 0), 0D, "
-        "(sum, c) -> sum + c.amount_e4 / spend_e4 * ln(c.amount_e4 / spend_e4)) END",
-        "category",
+        "discount_share_amount",
+        "discount",
+        "share, 0 to 1",
+        "Money taken off the purchases, of what they would have cost without it.",
+        "discount_e4 / nullif(greatest(purchased_e4, 0) + discount_e4, 0)",
+        "discount",
     ),
     _numeric(
-        "categories_count",
-        "category_mix",
-        "categories",
-        "Different categories bought from.",
-        "coalesce(size(categories), 0)",
-        "category",
+        "discount_share_orders",
+        "discount",
+        "share, 0 to 1",
+        "Orders with something taken off, of all orders.",
+        "orders_discounted / nullif(orders, 0)",
+        "discount",
     ),
 )
 
@@ -240,15 +323,15 @@ def catalog_names() -> tuple[str, ...]:
     return tuple(feature.name for feature in CATALOG)
 
 
-def share_feature(name: str, category: str) -> Feature:
-    """The share of one of the categories with most revenue."""
+def share_feature(mix: Mix, name: str, value: str) -> Feature:
+    """The share of one of the values of a mix with most revenue."""
     return Feature(
         name=name,
-        family="category_mix",
+        family=mix.family,
         unit="share, 0 to 1",
-        text=f"Share of category '{category}', of the spend in all categories.",
-        needs=frozenset({"category"}),
+        text=f"Share of {mix.column} '{value}', of the spend in all {mix.spend}.",
+        needs=frozenset({mix.column}),
         kind="numeric",
-        expression="amount_e4 of the category in categories, 0 when absent / nullif(spend_e4, 0)",
-        argument=category,
+        expression=f"amount_e4 of the {mix.column} in {mix.spend}, 0 when absent / nullif({mix.spend}_e4, 0)",
+        argument=value,
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from segengine.config import DEFAULT_FAMILIES, FAMILIES, Config
 from segengine.errors import ConfigError
-from segengine.features.catalog import CATALOG, TREND_DAYS, Attributes, Chosen, Feature, catalog_names
-from segengine.features.names import RESERVED, SHARE_PREFIX, attribute_columns
+from segengine.features.catalog import CATALOG, MIXES, TREND_DAYS, Attributes, Chosen, Feature, Mix, catalog_names
+from segengine.features.names import RESERVED, SHARE_PREFIXES, attribute_columns
 
 __all__ = ["choose"]
 
@@ -55,12 +55,16 @@ def choose(config: Config, mapped: frozenset[str], attributes: Attributes | None
             left_out.append((feature.name, reason))
         else:
             kept.append(feature)
-    top, why_not = _top_categories(asked, excluded)
-    if why_not:
-        left_out.append((SHARE_PREFIX + "<category>", why_not))
+    top: dict[str, int] = {}
+    for mix in MIXES:
+        wanted, why_not = _top_values(asked, mix)
+        if why_not:
+            left_out.append((f"{mix.prefix}<{mix.column}>", why_not))
+        elif wanted:
+            top[mix.family] = wanted
     if not kept and not top:
         raise _nothing_left(left_out)
-    return Chosen(tuple(kept), tuple(left_out), top, frozenset(n for n in excluded if n.startswith(SHARE_PREFIX)))
+    return Chosen(tuple(kept), tuple(left_out), top, frozenset(n for n in excluded if n.startswith(SHARE_PREFIXES)))
 
 
 def _candidates(asked: _Asked) -> Iterator[tuple[Feature, str]]:
@@ -96,11 +100,13 @@ def _shorter_than_trend(config: Config) -> bool:
     return history.months is not None and history.months < 6  # six calendar months have 181 days or more
 
 
-def _top_categories(asked: _Asked, excluded: frozenset[str]) -> tuple[int, str]:
-    top = asked.config.features.top_categories
-    if "category_mix" not in asked.include or "category_mix" in asked.config.features.exclude or not top:
+def _top_values(asked: _Asked, mix: Mix) -> tuple[int, str]:
+    """How many values of a mix get a share of their own, and why none does although some are asked for."""
+    features = asked.config.features
+    top = features.top_categories if mix.family == "category_mix" else features.top_channels
+    if mix.family not in asked.include or mix.family in features.exclude or not top:
         return 0, ""
-    first = next(feature for feature in CATALOG if feature.family == "category_mix")
+    first = next(feature for feature in CATALOG if feature.family == mix.family)
     reason = _why_not(first, asked)
     return (0, reason) if reason else (top, "")
 
@@ -167,7 +173,7 @@ def _check_names(asked: _Asked) -> None:
         ("exclude", config.features.exclude, excludable),
     ):
         for name in names:
-            if name not in allowed and not (key == "exclude" and name.startswith(SHARE_PREFIX)):
+            if name not in allowed and not (key == "exclude" and name.startswith(SHARE_PREFIXES)):
                 raise _unknown(name, key, allowed)
     for name in config.features.include:
         if name.startswith(_ATTRIBUTE) and name.removeprefix(_ATTRIBUTE) in asked.protected:
@@ -199,7 +205,7 @@ def _check_custom_names(config: Config) -> None:
                 where=where,
                 todo="Use lower-case letters, digits and underscores, with the unit, such as night_share.",
             )
-        if name in RESERVED or name in FAMILIES or name in attributes or name.startswith(SHARE_PREFIX):
+        if name in RESERVED or name in FAMILIES or name in attributes or name.startswith(SHARE_PREFIXES):
             raise ConfigError(
                 f"The name '{name}' is taken.", where=where, todo="Choose another name, such as 'own_" + name + "'."
             )

@@ -26,8 +26,10 @@ LINE_TYPES: dict[str, str] = {
     "quantity": "decimal(24,6)",
     "product": "string",
     "category": "string",
+    "channel": "string",
+    "discount": "decimal(20,4)",
 }
-"""Columns that a custom feature can use, the last three when they are mapped. Decimals, so that sums are exact."""
+"""Columns that a custom feature can use, the last five when they are mapped. Decimals, so that sums are exact."""
 
 _UNREPEATABLE = re.compile(
     r"\b(rand|randn|random|uniform|randstr|uuid|shuffle|now|current_date|current_timestamp|localtimestamp|curdate|"
@@ -57,12 +59,13 @@ def custom_rows(lines: DataFrame, features: Collection[Feature]) -> DataFrame:
 
 
 def _usable(columns: Collection[str]) -> list[str]:
-    return [name for name in LINE_TYPES if name == "amount" or name in columns]
+    return [name for name in LINE_TYPES if name == "amount" or {"discount": "discount_e4"}.get(name, name) in columns]
 
 
 def _line_columns(names: Collection[str]) -> list[Column]:
     exact = {
         "amount": (F.col("amount_e4") * F.expr("0.0001BD")).cast(LINE_TYPES["amount"]),
+        "discount": (F.col("discount_e4") * F.expr("0.0001BD")).cast(LINE_TYPES["discount"]),
         "quantity": F.expr("try_cast(quantity AS decimal(24,6))"),
     }
     return [exact.get(name, F.col(name)).alias(name) for name in names]

@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 from segengine.config import History
 from segengine.contract.moments import microseconds
 from segengine.features import kernel
-from segengine.features.catalog import TREND_DAYS, Feature
+from segengine.features.catalog import MIXES, TREND_DAYS, Feature, Mix
 from segengine.features.kernel.plan import (
     BEFORE_HISTORY,
     DROPPED_RETURN,
@@ -41,7 +41,7 @@ __all__ = ["HOUSE_STATUS", "Scope", "kept_lines", "measure", "narrow_lines"]
 HOUSE_STATUS = "house"
 """Status of the stand-in line of an ignored customer, whose own lines are not in the table."""
 
-CATEGORIES = "array<struct<category:string,amount_e4:bigint>>"
+SPEND = "array<struct<value:string,amount_e4:bigint>>"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Scope:
     quantity: bool
     products: bool
     rhythm: bool
-    categories: bool
+    discount: bool
+    mixes: tuple[Mix, ...]
 
     @classmethod
     def of(
@@ -78,7 +79,12 @@ class Scope:
             quantity="items_per_order" in names and "quantity" in columns,
             products="products_per_order" in names and "product" in columns,
             rhythm="active_months" in names or any(feature.family == "rhythm" for feature in features),
-            categories=any(feature.family == "category_mix" for feature in features) and "category" in columns,
+            discount=any(feature.family == "discount" for feature in features) and "discount_e4" in columns,
+            mixes=tuple(
+                mix
+                for mix in MIXES
+                if any(feature.family == mix.family for feature in features) and mix.column in columns
+            ),
         )
 
     @property
@@ -92,7 +98,9 @@ class Scope:
 
 def narrow_lines(lines: DataFrame, scope: Scope) -> DataFrame:
     """What the kernel reads of a line: customer_id, order_hash, at_us, amount_e4, row_hash, kind (tinyint), and where
-    the scope has them product_hash, quantity and category. Two orders of a customer are told apart by 64 bits.
+    the scope has them product_hash, quantity, discount_e4, category and channel.
+
+    Two orders of a customer are told apart by 64 bits.
     """
     status, came_back = F.col("status"), F.coalesce(F.col("is_return"), F.lit(False))
     kind = (
@@ -106,7 +114,8 @@ def narrow_lines(lines: DataFrame, scope: Scope) -> DataFrame:
     optional = {
         "product_hash": (scope.products, F.when(F.col("product").isNotNull(), F.xxhash64("product"))),
         "quantity": (scope.quantity, F.col("quantity")),
-        "category": (scope.categories, F.col("category")),
+        "discount_e4": (scope.discount, F.col("discount_e4")),
+        **{mix.column: (True, F.col(mix.column)) for mix in scope.mixes},
     }
     return lines.select(
         "customer_id",
@@ -128,7 +137,7 @@ def measure(narrow: DataFrame, scope: Scope) -> DataFrame:
     cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]  # pyspark's copy has no types
     types = [("customer_id", "string"), *((name, "bigint") for name in (*SUMS, "first_us", "last_us"))]
     types += [(name, "bigint") for name in RHYTHM] if scope.rhythm else []
-    types += [("categories", CATEGORIES)] if scope.categories else []
+    types += [(mix.spend, SPEND) for mix in scope.mixes]
     schema = ", ".join(f"{name} {kind}" for name, kind in types)
     found = narrow.mapInArrow(kernel.measuring(_plan(scope)), schema)
     return found.withColumns(
@@ -150,7 +159,8 @@ def _plan(scope: Scope) -> Plan:
         quantity=scope.quantity,
         products=scope.products,
         rhythm=scope.rhythm,
-        categories=scope.categories,
+        discount=scope.discount,
+        mixes=tuple((mix.column, mix.spend) for mix in scope.mixes),
         changes_us=changes_us,
         offsets_us=offsets_us,
     )

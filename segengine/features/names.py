@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from segengine.config import Config
-from segengine.features.catalog import catalog_names
+from segengine.features.catalog import MIXES, catalog_names
 from segengine.tables import ASSIGNMENTS, CUSTOMERS, SEGMENTS
 
-__all__ = ["RESERVED", "SHARE_PREFIX", "attribute_columns", "is_plain", "share_names", "slug"]
+__all__ = ["RESERVED", "SHARE_PREFIXES", "attribute_columns", "is_plain", "share_names", "slug"]
 
-SHARE_PREFIX = "share_"
+SHARE_PREFIXES = tuple(mix.prefix for mix in MIXES)
 LONGEST = 40
 """Characters of a slug; tools that show the names cut them off later."""
 
@@ -59,11 +59,11 @@ def slug(text: str) -> str:
     return words if len(words) <= LONGEST else f"{words[:LONGEST]}_{_short_hash(text)}"
 
 
-def share_names(categories: Sequence[str]) -> dict[str, str]:
-    """Category -> `share_<slug>`. Categories whose slugs are equal get a hash of their text, whatever their order."""
+def share_names(categories: Sequence[str], prefix: str = "share_") -> dict[str, str]:
+    """Category -> `share_<slug>`, or with another prefix. Those whose slugs are equal get a hash of their text."""
     times = Counter(slug(category) for category in categories)
     return {
-        category: SHARE_PREFIX
+        category: prefix
         + (slug(category) if times[slug(category)] == 1 else f"{slug(category)}_{_short_hash(category)}")
         for category in categories
     }
@@ -84,7 +84,7 @@ def attribute_columns(config: Config) -> dict[str, str]:
 def _free(attribute: str, column: str, shared: bool, taken: Iterable[str]) -> str:
     if shared:
         column = f"{column}_{_short_hash(attribute)}"
-    clash = column.lower() in taken or column.lower().startswith(SHARE_PREFIX) or not column[0].isalpha()
+    clash = column.lower() in taken or column.lower().startswith(SHARE_PREFIXES) or not column[0].isalpha()
     return f"attribute_{column}" if clash else column
 
 

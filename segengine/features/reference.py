@@ -24,11 +24,11 @@ is no purchase: it makes no order, and touches no date, item, product or categor
 """
 
 _CLOSING = """\
-### category_mix, shares
+### category_mix and channel_mix, shares
 
 `share_<category>`: share of the category, of the spend in all categories (0 to 1), for each of the
 `features.top_categories` categories with most spend over all customers when the model is trained; ties by name. A
-saved model keeps its categories.
+saved model keeps its categories. `channel_share_<channel>` and `features.top_channels` likewise.
 
 ### attributes
 
@@ -41,7 +41,8 @@ everything else as a category. Attributes in `protected` are never features.
       custom: {night_share: "avg(cast(hour(ordered_at) >= 22 as int))"}
 
 A SQL aggregate over the used lines of one customer, with a number as its value. Columns: `ordered_at`, `order_id`,
-`amount` (decimal), `is_return`, and where they are mapped `quantity` (decimal), `product`, `category`. Nothing that
+`amount` (decimal), `is_return`, and where they are mapped `quantity` (decimal), `product`, `category`, `channel`,
+`discount` (decimal). Nothing that
 differs from run to run (`rand`, `now`), nothing that depends on the order of rows (`last`; there is `max_by`), no
 subqueries.
 

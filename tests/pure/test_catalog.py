@@ -15,7 +15,10 @@ from segengine.features.names import is_plain, share_names, slug
 from segengine.features.reference import markdown
 
 LINES = "tables: {transactions: {path: lines, columns: {customer_id: c, ordered_at: t, amount: a}}}"
-ALL = frozenset({"customer_id", "order_id", "ordered_at", "amount", "quantity", "product", "category"})
+ALL = frozenset({"customer_id", "order_id", "ordered_at", "amount", "quantity", "product", "category"}) | {
+    "channel",
+    "discount",
+}
 
 
 def config(features: str = "", tables: str = LINES, more: str = "") -> Config:
@@ -41,7 +44,7 @@ def test_default_families_give_the_features_that_the_tables_support():
     chosen = choose(config(), ALL, None)
     assert names(chosen)[:3] == ["recency_days", "frequency_orders", "monetary_total"]
     assert {feature.family for feature in chosen.features} == {"rfm", "basket", "tenure", "rhythm", "trend"}
-    assert chosen.left_out == () and chosen.top_categories == 0
+    assert chosen.left_out == () and not chosen.top
 
 
 def test_what_the_tables_cannot_support_is_left_out_with_a_reason():
@@ -50,7 +53,7 @@ def test_what_the_tables_cannot_support_is_left_out_with_a_reason():
     assert "items_per_order" not in names(chosen) and "quantity" in reasons["items_per_order"]
     assert "product" in reasons["products_per_order"] and "category" in reasons["share_<category>"]
     assert "tables.transactions.returns" in reasons["return_share_lines"]
-    assert chosen.top_categories == 0
+    assert not chosen.top
 
 
 def test_a_history_shorter_than_both_spans_of_the_trend_leaves_it_out():
@@ -61,13 +64,20 @@ def test_a_history_shorter_than_both_spans_of_the_trend_leaves_it_out():
 def test_single_features_families_and_exclusions_combine():
     chosen = choose(config("{include: [rfm, category_entropy], exclude: [frequency_orders]}"), ALL, None)
     assert names(chosen) == ["recency_days", "monetary_total", "category_entropy"]
-    assert chosen.top_categories == 0
+    assert not chosen.top
 
 
 def test_category_mix_asks_for_the_shares_of_the_top_categories():
-    assert choose(config("{include: [category_mix], top_categories: 3}"), ALL, None).top_categories == 3
-    assert choose(config("{include: [category_mix], top_categories: 0}"), ALL, None).top_categories == 0
+    assert choose(config("{include: [category_mix], top_categories: 3}"), ALL, None).top == {"category_mix": 3}
+    assert choose(config("{include: [category_mix], top_categories: 0}"), ALL, None).top == {}
     assert choose(config("{include: [category_mix], exclude: [share_bread]}"), ALL, None).exclude == {"share_bread"}
+
+
+def test_channel_mix_asks_for_the_shares_of_the_top_channels():
+    chosen = choose(config("{include: [channel_mix], top_channels: 2, exclude: [channel_share_web]}"), ALL, None)
+    assert chosen.top == {"channel_mix": 2} and chosen.exclude == {"channel_share_web"}
+    without = choose(config("{include: [rfm, channel_mix, discount]}"), frozenset({"amount"}), None)
+    assert {"channel_share_<channel>", "discount_share_amount"} <= set(dict(without.left_out))
 
 
 @pytest.mark.parametrize("features", ["{include: [recency_day]}", "{include: [rfm], exclude: [recency_day]}"])

@@ -22,7 +22,8 @@ PLAN = Plan(
     quantity=True,
     products=True,
     rhythm=True,
-    categories=True,
+    discount=True,
+    mixes=(("category", "categories"), ("channel", "channels")),
     changes_us=UTC_CHANGES,
     offsets_us=UTC_OFFSETS,
 )
@@ -44,6 +45,8 @@ def lines(count: int, *, customers: int, seed: int = 1) -> pa.Table:
             "kind": pa.array(random.choice([SALE, SALE, SALE, RETURN, REJECTED], count).astype(np.int8)),
             "product_hash": pa.array(product, mask=random.random(count) < 0.1),
             "quantity": pa.array(random.random(count) * 3, mask=random.random(count) < 0.1),
+            "discount_e4": pa.array(random.integers(-5_000, 5_000, count), mask=random.random(count) < 0.5),
+            "channel": pa.array(random.choice(["web", "shop"], count)),
             "category": pa.array(random.choice(["Brot", "茶", "Émile"], count), mask=random.random(count) < 0.1),
         }
     )

@@ -20,6 +20,8 @@ COLUMNS = {
     "quantity": "double",
     "product": "string",
     "category": "string",
+    "channel": "string",
+    "discount_e4": "bigint",
     "is_return": "boolean",
     "row_hash": "bigint",
     "status": "string",
@@ -51,6 +53,10 @@ def shop(seed: int, customers: int = 25, lines: int = 600, returns: str = "net")
             "category": [["fruit", "Brot", "tools", "größer", None][c] for c in random.integers(0, 5, lines)],
             "is_return": random.random(lines) < 0.1,
         }
+    )
+    frame["channel"] = [["web", "Läden", None][c] for c in random.choice(3, lines, p=[0.5, 0.3, 0.2])]
+    frame["discount_e4"] = pd.array(
+        [d or None for d in random.integers(0, 3, lines) * random.integers(-900, 90_000, lines)], dtype="Int64"
     )
     frame.loc[frame["is_return"], ["amount_e4", "quantity"]] *= -1
     frame["row_hash"] = np.arange(lines, dtype="int64") * 7_919
@@ -87,12 +93,10 @@ def _customer(lines: pd.DataFrame, as_of: dt.datetime, zone: str, drop: bool) ->
     gaps = [(b - a).days for a, b in itertools.pairwise(days)]
     local = as_of.astimezone(ZoneInfo(zone))
     last, previous = (microseconds(local - dt.timedelta(days=d)) for d in (90, 180))
-    spend = {
-        str(c): max(int(g["amount_e4"].sum()), 0) for c, g in bought.dropna(subset=["category"]).groupby("category")
-    }
-    total = sum(spend.values())
     touched = set(bought["order_id"]) | set(returned["order_id"])
     purchased = max(int(bought["amount_e4"].sum()), 0)
+    discount = int(bought["discount_e4"].abs().sum())
+    discounted = set(bought.loc[bought["discount_e4"].abs().fillna(0) > 0, "order_id"])
     return {
         "recency_days": (today - local_day(bought["at_us"].max(), zone)).days if n else None,
         "frequency_orders": n,
@@ -112,13 +116,37 @@ def _customer(lines: pd.DataFrame, as_of: dt.datetime, zone: str, drop: bool) ->
         "return_share_orders": returned["order_id"].nunique() / len(touched) if touched else None,
         "return_share_lines": len(returned) / (len(bought) + len(returned)) if touched else None,
         "returned_amount_share": min(int(returned["amount_e4"].abs().sum()) / purchased, 1) if purchased else None,
-        "top_category_share": max(spend.values()) / total if total else None,
-        "category_entropy": -sum(v / total * math.log(v / total) for v in spend.values() if v) if total else None,
-        "categories_count": len(spend),
-        **{f"share_{slug}": spend.get(c, 0) / total if total else None for c, slug in SLUGS.items()},
+        **_mix(bought, "category", "categories", "share_", SLUGS),
+        **_mix(bought, "channel", "channels", "channel_share_", CHANNELS),
+        **_timing(firsts, zone),
+        "discount_share_amount": discount / (purchased + discount) if purchased + discount else None,
+        "discount_share_orders": len(discounted) / n if n else None,
     }
 
 
+def _mix(bought: pd.DataFrame, column: str, plural: str, prefix: str, slugs: dict[str, str]) -> dict[str, float | None]:
+    spend = {str(c): max(int(g["amount_e4"].sum()), 0) for c, g in bought.dropna(subset=[column]).groupby(column)}
+    total = sum(spend.values())
+    return {
+        f"top_{column}_share": max(spend.values()) / total if total else None,
+        f"{column}_entropy": -sum(v / total * math.log(v / total) for v in spend.values() if v) if total else None,
+        f"{plural}_count": len(spend),
+        **{prefix + slug: spend.get(c, 0) / total if total else None for c, slug in slugs.items()},
+    }
+
+
+def _timing(firsts: pd.Series, zone: str) -> dict[str, float | None]:
+    local = [(EPOCH + dt.timedelta(microseconds=int(at))).astimezone(ZoneInfo(zone)) for at in firsts]
+    counts = {
+        "weekend": sum(at.isoweekday() >= 6 for at in local),
+        "morning": sum(5 <= at.hour < 12 for at in local),
+        "evening": sum(17 <= at.hour < 22 for at in local),
+        "night": sum(at.hour >= 22 or at.hour < 5 for at in local),
+    }
+    return {f"{part}_share_orders": count / len(local) if local else None for part, count in counts.items()}
+
+
+CHANNELS = {"web": "web", "Läden": "laden"}
 SLUGS = {"fruit": "fruit", "Brot": "brot", "tools": "tools", "größer": "groer"}
 
 

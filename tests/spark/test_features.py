@@ -32,8 +32,10 @@ from tests.spark.features_oracle import COLUMNS, expected, microseconds, revenue
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-EVERYTHING = "include: [rfm, basket, tenure, rhythm, trend, returns, category_mix]"
-MAPPED = frozenset({"customer_id", "order_id", "ordered_at", "amount", "quantity", "product", "category"})
+EVERYTHING = "include: [rfm, basket, tenure, rhythm, trend, returns, category_mix, channel_mix, timing, discount]"
+MAPPED = frozenset(
+    {"customer_id", "order_id", "ordered_at", "amount", "quantity", "product", "category", "channel", "discount"}
+)
 AS_OF = dt.datetime(2011, 12, 10, tzinfo=ZoneInfo("Europe/London"))
 
 
@@ -51,6 +53,7 @@ def config(
     features: str = EVERYTHING, *, zone: str = "UTC", table: str = "", people: str = "", more: str = ""
 ) -> Config:
     columns = "customer_id: c, order_id: o, ordered_at: t, amount: a, quantity: q, product: p, category: k"
+    columns += ", channel: h, discount: d"
     customers = f", customers: {{path: people, columns: {{customer_id: c}}, {people}}}" if people else ""
     lines = f"transactions: {{path: lines, columns: {{{columns}}}, returns: r, {table}}}"
     text = f"name: shop\ntimezone: {zone}\nhistory: all\ntables: {{{lines}{customers}}}\nfeatures: {{{features}}}\n"
@@ -60,7 +63,7 @@ def config(
 def lines_of(spark: SparkSession, frame: pd.DataFrame) -> DataFrame:
     """Lines as the contract hands them on, with times built from microseconds."""
     rows = [
-        tuple(None if pd.isna(value) else value for value in row)
+        tuple(None if pd.isna(value) else getattr(value, "item", lambda v=value: v)() for value in row)
         for row in frame[list(COLUMNS)].itertuples(index=False)
     ]
     schema = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
@@ -87,6 +90,7 @@ def line(
 ) -> dict[str, Any]:
     at = microseconds(dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC))
     usual = {"quantity": 1.0, "product": "p", "category": "c", "is_return": False, "status": "used", "rule": None}
+    usual |= {"channel": "web", "discount_e4": None}
     return {
         "customer_id": customer,
         "order_id": order,
@@ -130,14 +134,18 @@ def test_every_feature_is_what_pandas_says(spark, seed, zone, drop, returns):
     frame = shop(seed, returns=returns)
     as_of = dt.datetime(2011, 12, 10, tzinfo=ZoneInfo(zone))
     frame = frame[frame["at_us"] < microseconds(as_of)]
-    settings = config(EVERYTHING + ", top_categories: 3", zone=zone, table=f"duplicates: {'drop' if drop else 'keep'}")
+    settings = config(
+        EVERYTHING + ", top_categories: 3, top_channels: 2",
+        zone=zone,
+        table=f"duplicates: {'drop' if drop else 'keep'}",
+    )
     with session_zone(spark, zone):
         built = customer_rows(
             checked(lines_of(spark, frame), as_of=as_of), None, choose(settings, MAPPED, None), settings
         )
         found = by_customer(built)
         built.unpersist()
-    shares = [feature.argument for feature in built.features if feature.name.startswith("share_")]
+    shares = [feature.argument for feature in built.features if feature.family == "category_mix" and feature.argument]
     assert shares == revenue_rank(frame)[:3] or drop
     wanted = expected(frame, as_of, zone, drop=drop)
     assert set(found) == set(wanted)

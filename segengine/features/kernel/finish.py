@@ -26,30 +26,32 @@ def merged(parts: Sequence[Measured]) -> Measured:
         first_us=np.full(customers, NEVER),
         last_us=np.full(customers, MISSING),
         days=together([(code[part.days[0]], part.days[1]) for part, code in zip(parts, codes, strict=True)]),
+        spend={},
     )
     for part, code in zip(parts, codes, strict=True):
         for name, values in part.sums.items():
             found.sums[name][code] = added(found.sums[name][code], values)
         found.first_us[code] = np.minimum(found.first_us[code], part.first_us)
         found.last_us[code] = np.maximum(found.last_us[code], part.last_us)
-    spends = [(code[part.spend[0]], *part.spend[1:]) for part, code in zip(parts, codes, strict=True) if part.spend]
-    if spends:
-        names = pa.concat_arrays([names for _, names, _ in spends]).dictionary_encode()
-        position, money = together([(position, money) for position, _, money in spends])
-        found.spend = spend_by_category(position, names.indices.to_numpy().astype(np.int64), money, names.dictionary)
+    for mix in parts[0].spend:
+        spends = [part.spend[mix] for part in parts]
+        values = pa.concat_arrays([values for _, values, _ in spends]).dictionary_encode()
+        pairs = [(code[position], money) for code, (position, _, money) in zip(codes, spends, strict=True)]
+        position, money = together(pairs)
+        value = values.indices.to_numpy().astype(np.int64)
+        found.spend[mix] = spend_by_category(position, value, money, values.dictionary)
     return found
 
 
 def finished(found: Measured, plan: Plan) -> pa.Table:
-    """One row a customer: customer_id, SUMS, first_us and last_us (null without a purchase), RHYTHM, categories."""
+    """One row a customer: customer_id, SUMS, first_us and last_us (null without a purchase), RHYTHM, and the mixes."""
     columns: dict[str, pa.Array] = {"customer_id": found.ids}
     columns |= {name: pa.array(found.sums[name]) for name in SUMS}
     columns["first_us"] = pa.array(found.first_us, mask=found.first_us == NEVER)
     columns["last_us"] = pa.array(found.last_us, mask=found.last_us == MISSING)
     if plan.rhythm:
         columns |= {name: pa.array(values) for name, values in _rhythm(*found.days, len(found.ids)).items()}
-    if found.spend is not None:
-        columns["categories"] = _category_lists(*found.spend, len(found.ids))
+    columns |= {mix: _lists(*spend, len(found.ids)) for mix, spend in found.spend.items()}
     return pa.table(columns)
 
 
@@ -75,13 +77,13 @@ def _rhythm(position: Integers, day: Integers, customers: int) -> dict[str, Inte
     return found
 
 
-def _category_lists(position: Integers, names: pa.Array, money: Integers, customers: int) -> pa.Array:
-    """list<struct<category, amount_e4>> of each customer, sorted by the bytes of the category; null without one."""
+def _lists(position: Integers, names: pa.Array, money: Integers, customers: int) -> pa.Array:
+    """list<struct<value, amount_e4>> of each customer, sorted by the bytes of the value; null without one."""
     rank = np.argsort(np.argsort(np.array([str(name).encode() for name in names.unique().to_pylist()], dtype=object)))
     code = rank[names.dictionary_encode().indices.to_numpy()] if len(names) else np.zeros(0, dtype=np.int64)
     by = np.lexsort((code, position))
     entries = pa.StructArray.from_arrays(
-        [names.take(pa.array(by)), pa.array(np.maximum(money[by], 0))], ["category", "amount_e4"]
+        [names.take(pa.array(by)), pa.array(np.maximum(money[by], 0))], ["value", "amount_e4"]
     )
     ends = np.searchsorted(position[by], np.arange(customers + 1)).astype(np.int32)
     lists = pa.ListArray.from_arrays(pa.array(ends), entries)

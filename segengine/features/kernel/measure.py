@@ -22,22 +22,27 @@ from segengine.features.kernel.arrays import (
 from segengine.features.kernel.plan import BEFORE_HISTORY, DROPPED_RETURN, HOUSE, IGNORED, REJECTED, RETURN, SALE, Plan
 
 DAY_US = 86_400_000_000
+HOUR_US = 3_600_000_000
 MILLION = 1_000_000
 LARGEST_QUANTITY = 1e12
 """A quantity that is larger cannot be summed in millionths; it counts as not known."""
 
 
+Spend = tuple[Integers, pa.Array, Integers]
+"""Customer position, value (text) and money, of shape (pairs,) each."""
+
+
 @dataclass
 class Measured:
     """Customers (ids, one each), their sums and first and last purchase (shape (customers,) each), and pairs of
-    customer position and day, and of customer position, category and money."""
+    customer position and day with an order; what was spent on which value of each mix."""
 
     ids: pa.Array
     sums: dict[str, Integers]
     first_us: Integers
     last_us: Integers
     days: tuple[Integers, Integers]
-    spend: tuple[Integers, pa.Array, Integers] | None = None
+    spend: dict[str, Spend]
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class _Lines:
     amount_e4: Integers
     kind: NDArray[np.int8]
     quantity: NDArray[np.float64] | None
-    category: pa.DictionaryArray | None
+    discount_e4: Integers
+    mixes: dict[str, pa.DictionaryArray]
     repeats: Marks
     """The line before is the same row of the same order."""
     new_product: Marks
@@ -71,7 +77,7 @@ def measured(lines: pa.Table, plan: Plan) -> Measured:
     of_lines = _line_sums(line, used & ~dropped, purchase, returned, used & line.repeats, plan)
     sums = {name: exact_sums(values, starts) for name, values in of_lines.items()}
     of_orders, first_us, last_us, days = _orders(line, purchase, returned, plan)
-    spend = None if line.category is None else _spend(line, line.category, purchase)
+    spend = {name: _spend(line, values, purchase) for name, values in line.mixes.items()}
     return Measured(
         ids.dictionary.take(pa.array(line.customer[starts])), sums | of_orders, first_us, last_us, days, spend
     )
@@ -100,7 +106,8 @@ def _sorted(lines: pa.Table, customer: Integers, plan: Plan) -> _Lines:
         amount_e4=numbers(lines, "amount_e4", 0)[by],
         kind=kind[by],
         quantity=lines["quantity"].to_numpy()[by] if plan.quantity else None,
-        category=_encoded(lines["category"], by) if plan.categories else None,
+        discount_e4=np.abs(numbers(lines, "discount_e4", 0)[by]) if plan.discount else np.zeros_like(order),
+        mixes={name: _encoded(lines[column], by) for column, name in plan.mixes},
         repeats=~new_order & ~changes(row),
         new_product=new_product,
     )
@@ -137,6 +144,7 @@ def _line_sums(
         "previous_e4": np.where(kept & (at >= plan.previous_us) & (at < plan.last_us), amount, 0),
         "lines_returned": counted(returned),
         "returned_e4": np.where(returned, np.abs(amount), 0),
+        "discount_e4": np.where(purchase, line.discount_e4, 0),
     }
 
 
@@ -160,13 +168,27 @@ def _orders(
         "orders_touched": bought | gave_back,
         "last_orders": bought & (first >= plan.last_us),
         "previous_orders": bought & (first >= plan.previous_us) & (first < plan.last_us),
+        "orders_discounted": np.logical_or.reduceat(purchase & (line.discount_e4 > 0), starts),
+        **_day_parts(bought, np.where(bought, first, 0), plan),
     }
     sums = {name: exact_sums(counted(marks), by_customer) for name, marks in counts.items()}
-    days = position[bought], local_days(first[bought], plan)
+    days = position[bought], _local(first[bought], plan) // DAY_US
     return sums, np.minimum.reduceat(first, by_customer), np.maximum.reduceat(last, by_customer), days
 
 
-def _spend(line: _Lines, category: pa.DictionaryArray, purchase: Marks) -> tuple[Integers, pa.Array, Integers]:
+def _day_parts(bought: Marks, first_us: Integers, plan: Plan) -> dict[str, Marks]:
+    """Orders of Saturdays and Sundays, of the morning (5 to 12), the evening (17 to 22) and the night, local time."""
+    local = _local(first_us, plan)
+    weekday, hour = (local // DAY_US + 3) % 7, local % DAY_US // HOUR_US  # 1970-01-01 was a Thursday
+    return {
+        "weekend_orders": bought & (weekday >= 5),
+        "morning_orders": bought & (hour >= 5) & (hour < 12),
+        "evening_orders": bought & (hour >= 17) & (hour < 22),
+        "night_orders": bought & ((hour >= 22) | (hour < 5)),
+    }
+
+
+def _spend(line: _Lines, category: pa.DictionaryArray, purchase: Marks) -> Spend:
     """Customer position, category and money of the purchases that have a category."""
     marked = purchase & category.is_valid().to_numpy(zero_copy_only=False)
     position = (np.cumsum(changes(line.customer)) - 1)[marked]
@@ -174,9 +196,7 @@ def _spend(line: _Lines, category: pa.DictionaryArray, purchase: Marks) -> tuple
     return spend_by_category(position, code, line.amount_e4[marked], category.dictionary)
 
 
-def spend_by_category(
-    position: Integers, code: Integers, money: Integers, names: pa.Array
-) -> tuple[Integers, pa.Array, Integers]:
+def spend_by_category(position: Integers, code: Integers, money: Integers, names: pa.Array) -> Spend:
     """Money by customer position and category code, sorted by both."""
     by = np.lexsort((code, position))
     position, code = position[by], code[by]
@@ -189,8 +209,8 @@ def _encoded(texts: pa.ChunkedArray, by: Integers) -> pa.DictionaryArray:
     return whole
 
 
-def local_days(moments_us: Integers, plan: Plan) -> Integers:
-    """Days since 1970 on the wall clock of the zone."""
+def _local(moments_us: Integers, plan: Plan) -> Integers:
+    """Microseconds since 1970 on the wall clock of the zone."""
     span = np.searchsorted(plan.changes_us, moments_us, side="right") - 1
-    days: Integers = (moments_us + plan.offsets_us[np.maximum(span, 0)]) // DAY_US
-    return days
+    local: Integers = moments_us + plan.offsets_us[np.maximum(span, 0)]
+    return local

@@ -34,6 +34,12 @@ SUMS = (
     "orders_touched",
     "last_orders",
     "previous_orders",
+    "orders_discounted",
+    "discount_e4",
+    "weekend_orders",
+    "morning_orders",
+    "evening_orders",
+    "night_orders",
 )
 """Measures that add up. Money is in 1/10,000 of the currency unit; `quantities` counts the lines whose
 quantity is summed."""
@@ -52,7 +58,9 @@ class Plan:
     quantity: bool
     products: bool
     rhythm: bool
-    categories: bool
+    discount: bool
+    mixes: tuple[tuple[str, str], ...]
+    """Columns of lines and what the money spent on their values is called: (category, categories)."""
     changes_us: Integers
     offsets_us: Integers
     lines_in_memory: int = 2_000_000
