@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-spark setup-spark lint format dist lock clean
+.PHONY: help setup demo test test-pure test-spark setup-spark lint format dist bench bench-setup lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,20 @@ format: setup  ## let ruff format the code and sort its imports
 dist: setup  ## a wheel in dist/
 	@$(BIN)/python -m hatchling build --target wheel
 
+LINES ?= 5000000
+ROUNDS ?= 3
+
+bench: bench-setup  ## the contest of docs/performance.md (LINES=5000000 ROUNDS=3 ARGS="--contestants segengine")
+	@$(BIN)/python -m benchmarks.contest --lines $(LINES) --rounds $(ROUNDS) $(ARGS)
+
+# What only the contestants need lies in a folder of its own, which neither segengine nor its tests import from.
+bench-setup: setup  ## install what only the contestants of the benchmarks need
+	@cmp -s requirements/bench.txt $(VENV)/share/segengine/bench/installed.txt || { \
+	  rm -rf $(VENV)/share/segengine/bench && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
+	    --target $(VENV)/share/segengine/bench -r requirements/bench.txt && \
+	  cp requirements/bench.txt $(VENV)/share/segengine/bench/installed.txt; }
+
 # The files of Maven's central repository that belong to the lock are listed in tools/ivy.xml and tools/jars.sha256.
 UV ?= uv
 SPARK_LINES = $(patsubst requirements/spark-%.in,%,$(wildcard requirements/spark-*.in))
@@ -72,6 +86,7 @@ lock:  ## write requirements/*.txt anew, with uv (UPGRADE=--upgrade for newer ve
 	    -o requirements/spark-$$line.txt || exit 1; \
 	done
 	@$(COMPILE) requirements/java.in -o requirements/java.txt
+	@$(COMPILE) --constraint requirements/lock.txt requirements/bench.in -o requirements/bench.txt
 
 clean:  ## remove what builds and tests left; .venv stays
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log

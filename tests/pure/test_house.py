@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "segengine"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CODE = sorted(file for room in ("segengine", "jobs", "tools", "tests") for file in (ROOT / room).rglob("*.py"))
+CODE = sorted(
+    file for room in ("segengine", "jobs", "tools", "tests", "benchmarks") for file in (ROOT / room).rglob("*.py")
+)
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 60
 
@@ -34,7 +36,7 @@ def committed_files() -> list[Path]:
             check=True,
         ).stdout.decode()
     except (OSError, subprocess.CalledProcessError):
-        rooms = ("segengine", "jobs", "tools", "tests", "docs", "conf", "requirements")
+        rooms = ("segengine", "jobs", "tools", "tests", "benchmarks", "docs", "conf", "requirements")
         found = [file for room in rooms for file in (ROOT / room).rglob("*") if "__pycache__" not in file.parts]
         return sorted(file for file in found if file.is_file())
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
@@ -111,7 +113,9 @@ def test_no_file_names_a_folder_of_somebodys_machine(texts):
 LINES = sorted(file.stem.removeprefix("spark-") for file in (ROOT / "requirements").glob("spark-*.in"))
 
 
-@pytest.mark.parametrize("file", ["lock.txt", "build.txt", "java.txt", *(f"spark-{line}.txt" for line in LINES)])
+@pytest.mark.parametrize(
+    "file", ["lock.txt", "build.txt", "java.txt", "bench.txt", *(f"spark-{line}.txt" for line in LINES)]
+)
 def test_every_locked_package_has_an_exact_version_and_hashes_and_no_address(file):
     text = (ROOT / "requirements" / file).read_text(encoding="utf-8")
     entries = text.replace("\\\n", " ").splitlines()
