@@ -31,13 +31,20 @@ def segmented(out: Path) -> pa.Table:
     """What a contestant wrote, by customer_id: FEATURES and segment, numbered from 0. One row is a customer."""
     gold = out / "output" / "gold"
     if not gold.is_dir():
-        return ds.dataset(out / CUSTOMERS_FILE).to_table(["customer_id", *FEATURES, "segment"]).sort_by("customer_id")
+        return _by_id(ds.dataset(out / CUSTOMERS_FILE).to_table(["customer_id", *FEATURES, "segment"]))
     current = gold / json.loads((gold / "current.json").read_text(encoding="utf-8"))["folder"]
     rows = ds.dataset(current / "assignments").to_table(["customer_key", *FEATURES, "segment_key"])
     ids = ds.dataset(current / "customers").to_table(["customer_key", "customer_id"])
-    rows = rows.join(ids, "customer_key").drop_columns("customer_key").sort_by("customer_id")
+    rows = _by_id(rows.join(ids, "customer_key").drop_columns("customer_key"))
     keys = pc.subtract(rows["segment_key"], 1)
     return rows.drop_columns("segment_key").append_column("segment", keys)
+
+
+def _by_id(rows: pa.Table) -> pa.Table:
+    """Sorted by customer_id, which is a plain string afterwards: polars writes large ones."""
+    position = rows.schema.get_field_index("customer_id")
+    ids = rows["customer_id"].cast(pa.string())
+    return rows.set_column(position, "customer_id", ids).sort_by("customer_id")
 
 
 def account(out: Path) -> dict[str, Any]:
@@ -115,7 +122,7 @@ class Judge:
 
     def verdict(self, rows: pa.Table) -> dict[str, Any]:
         """k, agreement with the truth (adjusted Rand index, 1 is all), and cost and silhouettes in each space."""
-        if not rows["customer_id"].equals(self.ids.cast(rows["customer_id"].type)):
+        if not rows["customer_id"].equals(self.ids):
             raise ValueError("The contestants do not have the same customers.")
         labels = rows["segment"].to_numpy().astype(np.int64)
         return {

@@ -130,6 +130,7 @@ def test_a_contestant_gives_every_customer_a_segment_and_an_account(contestant, 
     out = start(contestant, lines, tmp_path, "--k", "2", "4")
     rows, account = quality.segmented(out), json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert account["customers"] == rows.num_rows == 154
+    assert rows["customer_id"].type == pa.string()
     assert account["k"] in (2, 3, 4)
     assert set(rows["segment"].to_pylist()) == set(range(account["k"]))
     assert sorted(account["inertia"]) == ["2", "3", "4"]
