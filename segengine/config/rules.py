@@ -36,6 +36,7 @@ FAMILIES = (
     "channel_mix",
     "timing",
     "discount",
+    "clv",
     "attributes",
 )
 DEFAULT_FAMILIES = ("rfm", "basket", "tenure", "rhythm", "trend")

@@ -16,6 +16,7 @@ from segengine.features.catalog import MIXES, Chosen, Feature
 from segengine.features.categories import share_features, top_values
 from segengine.features.custom import CUSTOM, check_custom, custom_rows
 from segengine.features.lanes import lane
+from segengine.features.lifetime import fitted_features, lifetime_value
 from segengine.features.measures import HOUSE_STATUS, Scope, kept_lines, measure, narrow_lines
 from segengine.features.names import attribute_columns
 from segengine.features.overflow import clear_overflow
@@ -72,19 +73,21 @@ def customer_rows(
     check_custom(checked.lines, custom)
     measures = _measures(checked, customers, chosen, custom, config)
     features, persisted = chosen.features, None
-    if chosen.top:
+    if chosen.top or any(feature.family == "clv" and not feature.argument for feature in features):
         measures = persisted = measures.persist()
-        for mix in MIXES:
-            if mix.family in chosen.top:
-                with clear_overflow():
-                    top = top_values(measures, mix, chosen.top[mix.family])
-                features = (*features, *share_features(mix, top, chosen.exclude))
+    for mix in MIXES:
+        if mix.family in chosen.top:
+            with clear_overflow():
+                top = top_values(measures, mix, chosen.top[mix.family])
+            features = (*features, *share_features(mix, top, chosen.exclude))
     known = _known_customers(customers, config)
     everybody = measures.withColumn("is_known", F.lit(None).cast("boolean"))
     if known is not None:
         everybody = measures.join(known, on="customer_id", how="full")
         everybody = everybody.withColumn("is_known", F.coalesce(F.col("is_known"), F.lit(False)))
-    return CustomerRows(_finish(everybody, features, checked, customers, config), features, persisted)
+    facts = _facts(everybody, checked, customers, config)
+    features = fitted_features(features, facts)
+    return CustomerRows(_finish(facts, features, config), features, persisted)
 
 
 def _measures(
@@ -189,13 +192,10 @@ def _finite(value: Column) -> Column:
     return F.when(F.abs(number) < float("inf"), number)
 
 
-def _finish(
-    everybody: DataFrame,
-    features: Sequence[Feature],
-    checked: CheckedLines,
-    customers: CheckedCustomers | None,
-    config: Config,
+def _facts(
+    everybody: DataFrame, checked: CheckedLines, customers: CheckedCustomers | None, config: Config
 ) -> DataFrame:
+    """Measures as the expressions of features and lanes read them: counts without nulls, local days, spend."""
     house_known = list(customers.ignored_customers) if customers else []
     scope_day = Scope.of(
         (), (), as_of=checked.as_of, window_start=None, timezone=config.timezone, drop_duplicates=False
@@ -219,6 +219,10 @@ def _finish(
         if mix.spend in facts.columns:
             spent = F.aggregate(mix.spend, zero, lambda sum_, entry: sum_ + entry["amount_e4"])
             facts = facts.withColumn(f"{mix.spend}_e4", spent)
+    return facts
+
+
+def _finish(facts: DataFrame, features: Sequence[Feature], config: Config) -> DataFrame:
     return facts.select(
         "customer_id",
         *(_value(feature) for feature in features if feature.family != "attributes"),
@@ -238,6 +242,8 @@ def _is_house(config: Config) -> Column:
 
 
 def _value(feature: Feature) -> Column:
+    if feature.family == "clv":
+        return _finite(lifetime_value(feature)).alias(feature.name)
     if feature.family == "custom":
         return _finite(F.col(CUSTOM + feature.name)).alias(feature.name)
     mix = next((mix for mix in MIXES if mix.family == feature.family), None)

@@ -8,9 +8,11 @@ from typing import Literal
 
 __all__ = [
     "CATALOG",
+    "EXPECTED_DAYS",
     "MEASURES",
     "MIXES",
     "TREND_DAYS",
+    "VALUE_DAYS",
     "Attributes",
     "Chosen",
     "Feature",
@@ -18,6 +20,10 @@ __all__ = [
     "catalog_names",
     "share_feature",
 ]
+
+EXPECTED_DAYS = 90
+VALUE_DAYS = 365
+"""How far the features of the family clv look ahead."""
 
 TREND_DAYS = 90
 """Both halves of a trend. A quarter: long enough for a monthly buyer to have three orders in it."""
@@ -29,7 +35,8 @@ class Feature:
 
     `needs` are the columns of the checked lines without which it cannot be computed (`is_return`: a rule for returns).
     `expression` is SQL over MEASURES, or says how where no SQL can. `argument` is what a feature that is not in the
-    catalog is about: the category of a share, the name of an attribute, the SQL of a custom feature.
+    catalog is about: the category of a share, the name of an attribute, the SQL of a custom feature, the parameters
+    that a lifetime value was fitted with.
     """
 
     name: str
@@ -108,6 +115,7 @@ MEASURES: tuple[tuple[str, str], ...] = (
         "orders from 5 to 12, from 17 to 22, and from 22 to 5 o'clock on the local wall clock",
     ),
     ("discount_e4", "sum of the discounts of the purchase lines, 1/10,000 of the currency unit, without their sign"),
+    ("first_day_e4", "purchases of the first day with an order; gaps and gap_days are the repeats and recency of clv"),
     ("orders_discounted", "different order ids with a purchase line with a discount"),
     (
         "categories, channels",
@@ -314,6 +322,28 @@ CATALOG: tuple[Feature, ...] = (
         "Orders with something taken off, of all orders.",
         "orders_discounted / nullif(orders, 0)",
         "discount",
+    ),
+    _numeric(
+        "probability_active",
+        "clv",
+        "share, 0 to 1",
+        "Chance that the customer still buys, after BG/NBD; 1 with a single day of orders, as the model has it.",
+        "segengine.features.clv.probability_active",
+    ),
+    _numeric(
+        f"expected_order_days_{EXPECTED_DAYS}d",
+        "clv",
+        "days",
+        f"Days with an order to be expected in the next {EXPECTED_DAYS} days, after BG/NBD.",
+        "segengine.features.clv.expected_transactions",
+    ),
+    _numeric(
+        f"lifetime_value_{VALUE_DAYS}d",
+        "clv",
+        "currency",
+        f"Money to be expected in the next {VALUE_DAYS} days, not discounted: BG/NBD for how often, Gamma-Gamma for "
+        "how much a day with an order is worth.",
+        "segengine.features.clv.expected_transactions * segengine.features.clv.expected_value",
     ),
 )
 

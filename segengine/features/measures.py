@@ -78,7 +78,7 @@ class Scope:
             drop_duplicates=drop_duplicates,
             quantity="items_per_order" in names and "quantity" in columns,
             products="products_per_order" in names and "product" in columns,
-            rhythm="active_months" in names or any(feature.family == "rhythm" for feature in features),
+            rhythm="active_months" in names or any(feature.family in ("rhythm", "clv") for feature in features),
             discount=any(feature.family == "discount" for feature in features) and "discount_e4" in columns,
             mixes=tuple(
                 mix

@@ -30,6 +30,12 @@ _CLOSING = """\
 `features.top_categories` categories with most spend over all customers when the model is trained; ties by name. A
 saved model keeps its categories. `channel_share_<channel>` and `features.top_channels` likewise.
 
+### clv
+
+A transaction is a day with an order. BG/NBD and Gamma-Gamma are fitted by maximum likelihood when a model is trained,
+on at most 50,000 customers (those with the smallest hash of their id), and a saved model keeps the parameters. Fewer
+than 50 customers with a second day of orders stop the run.
+
 ### attributes
 
 `attributes` takes all of `tables.customers.attributes`, `attributes.<name>` one of them; numbers as they are,

@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+from scipy.special import hyp2f1
+
+from segengine.features import clv
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 COLUMNS = {
@@ -161,3 +164,12 @@ def revenue_rank(frame: pd.DataFrame) -> list[str]:
     for (_, category), lines in bought.groupby(["customer_id", "category"]):
         sums[str(category)] += max(int(lines["amount_e4"].sum()), 0)
     return sorted(sums, key=lambda c: (-sums[c], c))
+
+
+def paper(p: clv.Purchases, x: float, t_x: float, t: float, ahead: float) -> float:
+    """Equation 10 of Fader, Hardie and Lee, as it is printed."""
+    z = ahead / (p.alpha + t + ahead)
+    shrunk = ((p.alpha + t) / (p.alpha + t + ahead)) ** (p.r + x)
+    above = 1 - shrunk * hyp2f1(p.r + x, p.b + x, p.a + p.b + x - 1, z)
+    odds = p.a / (p.b + x - 1) * ((p.alpha + t) / (p.alpha + t_x)) ** (p.r + x) if x else 0
+    return float((p.a + p.b + x - 1) / (p.a - 1) * above / (1 + odds))

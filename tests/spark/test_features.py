@@ -21,13 +21,14 @@ from segengine.features import (
     Chosen,
     CustomerRows,
     choose,
+    clv,
     customer_rows,
     customers_only_rows,
     moment,
     size_warnings,
     totals,
 )
-from tests.spark.features_oracle import COLUMNS, expected, microseconds, revenue_rank, shop
+from tests.spark.features_oracle import COLUMNS, expected, microseconds, paper, revenue_rank, shop
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -431,3 +432,33 @@ def test_the_latest_moment_of_a_table_without_times_is_the_midnight_today_began_
     assert moment(settings, dt.datetime(2024, 5, 1, 20, tzinfo=dt.UTC)) == dt.datetime(
         2024, 5, 1, 18, 30, tzinfo=dt.UTC
     )
+
+
+def test_lifetime_values_are_fitted_once_and_kept(spark):
+    frame = shop(8, customers=90, lines=3_000)
+    settings = config("include: [rfm, clv]")
+    built = build_from(spark, frame, settings)
+    fitted = clv.Fitted.from_json(built.features[-1].argument)
+    found = by_customer(built)
+    built.unpersist()
+    bought = frame[(frame["status"] == "used") & ~frame["is_return"]].copy()
+    assert fitted.customers == bought["customer_id"].nunique()
+    firsts = bought.groupby(["customer_id", "order_id"])["at_us"].transform("min")
+    bought["day"] = firsts // 86_400_000_000
+    as_of = microseconds(AS_OF) // 86_400_000_000
+    for customer, lines in bought.groupby("customer_id"):
+        days = lines.groupby("day")["amount_e4"].sum() / 10_000
+        x, recency, age = len(days) - 1, days.index.max() - days.index.min(), as_of - days.index.min()
+        row = found[str(customer)]
+        orders = paper(fitted.purchases, x, recency, age, 90)
+        assert row["expected_order_days_90d"] == pytest.approx(orders, rel=1e-6)
+        value = fitted.value.p * (fitted.value.v + days.iloc[1:].sum()) / (fitted.value.p * x + fitted.value.q - 1)
+        year = paper(fitted.purchases, x, recency, age, 365)
+        assert row["lifetime_value_365d"] == pytest.approx(year * value, rel=1e-6)
+    later = customer_rows(checked(lines_of(spark, frame.head(200))), None, Chosen(features=built.features), settings)
+    assert later.persisted is None and later.features == built.features
+    later.rows.collect()
+
+
+def build_from(spark: SparkSession, frame: pd.DataFrame, settings: Config) -> CustomerRows:
+    return customer_rows(checked(lines_of(spark, frame)), None, choose(settings, MAPPED, None), settings)

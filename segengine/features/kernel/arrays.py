@@ -56,5 +56,6 @@ def added(one: Integers, other: Integers) -> Integers:
     return sums
 
 
-def together(pairs: Sequence[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
-    return np.concatenate([one for one, _ in pairs]), np.concatenate([other for _, other in pairs])
+def together(parts: Sequence[tuple[Integers, ...]]) -> tuple[Integers, ...]:
+    """Parts of several arrays each, one after the other."""
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -20,12 +20,13 @@ def merged(parts: Sequence[Measured]) -> Measured:
     ids = pa.concat_arrays([part.ids for part in parts]).dictionary_encode()
     codes = np.split(ids.indices.to_numpy().astype(np.int64), np.cumsum([len(part.ids) for part in parts])[:-1])
     customers = len(ids.dictionary)
+    days = together([(code[part.days[0]], *part.days[1:]) for part, code in zip(parts, codes, strict=True)])
     found = Measured(
         ids=ids.dictionary,
         sums={name: np.zeros(customers, dtype=np.int64) for name in parts[0].sums},
         first_us=np.full(customers, NEVER),
         last_us=np.full(customers, MISSING),
-        days=together([(code[part.days[0]], part.days[1]) for part, code in zip(parts, codes, strict=True)]),
+        days=(days[0], days[1], days[2]),
         spend={},
     )
     for part, code in zip(parts, codes, strict=True):
@@ -55,12 +56,12 @@ def finished(found: Measured, plan: Plan) -> pa.Table:
     return pa.table(columns)
 
 
-def _rhythm(position: Integers, day: Integers, customers: int) -> dict[str, Integers]:
-    """Gaps between successive different days with an order, and different months with one, of each customer."""
+def _rhythm(position: Integers, day: Integers, money: Integers, customers: int) -> dict[str, Integers]:
+    """Gaps between different days with an order, different months with one, and what was bought on the first day."""
     by = np.lexsort((day, position))
     position, day = position[by], day[by]
-    different = changes(position) | changes(day)
-    position, day = position[different], day[different]
+    different = np.flatnonzero(changes(position) | changes(day))
+    position, day, money = position[different], day[different], exact_sums(money[by], different)
     month = day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
     new_customer = changes(position)
     gap = np.where(new_customer, 0, np.diff(day, prepend=day[:1]))
@@ -70,6 +71,7 @@ def _rhythm(position: Integers, day: Integers, customers: int) -> dict[str, Inte
         "gap_days": gap,
         "gap_days_squared": gap * gap,
         "order_months": counted(new_customer | changes(month)),
+        "first_day_e4": np.where(new_customer, money, 0),
     }
     found = {name: np.zeros(customers, dtype=np.int64) for name in RHYTHM}
     for name, of_days in values.items():

@@ -35,13 +35,13 @@ Spend = tuple[Integers, pa.Array, Integers]
 @dataclass
 class Measured:
     """Customers (ids, one each), their sums and first and last purchase (shape (customers,) each), and pairs of
-    customer position and day with an order; what was spent on which value of each mix."""
+    customer position, day with an order and money; what was spent on which value of each mix."""
 
     ids: pa.Array
     sums: dict[str, Integers]
     first_us: Integers
     last_us: Integers
-    days: tuple[Integers, Integers]
+    days: tuple[Integers, Integers, Integers]
     spend: dict[str, Spend]
 
 
@@ -150,8 +150,8 @@ def _line_sums(
 
 def _orders(
     line: _Lines, purchase: Marks, returned: Marks, plan: Plan
-) -> tuple[dict[str, Integers], Integers, Integers, tuple[Integers, Integers]]:
-    """What orders add to the measures; first and last purchase; pairs of customer position and day with an order.
+) -> tuple[dict[str, Integers], Integers, Integers, tuple[Integers, Integers, Integers]]:
+    """What orders add to the measures; first and last purchase; customer position, day and purchases of orders.
 
     An order is dated by its first purchase line; one without a purchase has no date.
     """
@@ -172,7 +172,8 @@ def _orders(
         **_day_parts(bought, np.where(bought, first, 0), plan),
     }
     sums = {name: exact_sums(counted(marks), by_customer) for name, marks in counts.items()}
-    days = position[bought], _local(first[bought], plan) // DAY_US
+    money = exact_sums(np.where(purchase, line.amount_e4, 0), starts)
+    days = position[bought], _local(first[bought], plan) // DAY_US, money[bought]
     return sums, np.minimum.reduceat(first, by_customer), np.maximum.reduceat(last, by_customer), days
 
 

@@ -44,7 +44,7 @@ SUMS = (
 """Measures that add up. Money is in 1/10,000 of the currency unit; `quantities` counts the lines whose
 quantity is summed."""
 
-RHYTHM = ("gaps", "gap_days", "gap_days_squared", "order_months")
+RHYTHM = ("gaps", "gap_days", "gap_days_squared", "order_months", "first_day_e4")
 
 
 @dataclass(frozen=True)
