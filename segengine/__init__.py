@@ -1,4 +1,4 @@
-"""Customer segmentation on PySpark: `check`, `train`, `score`, `run`, `load`; importing it starts nothing."""
+"""Customer segmentation on PySpark: `init`, `check`, `train`, `score`, `run`, `load`; importing it starts nothing."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segengine.config import load
+    from segengine.propose import init
     from segengine.runs import check, run, score, train
 
-__all__ = ["__version__", "check", "load", "run", "score", "train"]
+__all__ = ["__version__", "check", "init", "load", "run", "score", "train"]
 
 __version__ = "0.1.0"
 
 _ROOMS = {
     "check": "segengine.runs",
+    "init": "segengine.propose",
     "load": "segengine.config",
     "run": "segengine.runs",
     "score": "segengine.runs",

@@ -72,6 +72,41 @@ def demo(
 
 
 @app.command()
+def init(
+    tables: Annotated[list[str], typer.Argument(metavar="TABLE...", help="Files, folders, globs or catalog tables.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The YAML file to write.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept doubtful choices; ask nothing.")] = False,
+    remote: Remote = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Look at tables and write a commented config for them; asks about doubtful choices on a terminal only."""
+    from segengine import propose
+    from segengine.progress import ProgressBar
+    from segengine.propose.show import ask_on, show
+
+    console, out = Console(stderr=True, quiet=quiet), Console()
+    if remote is not None:
+        os.environ[REMOTE] = remote
+    asks = sys.stdin.isatty() and out.is_terminal and not yes and not quiet
+    with _logging(verbose, None), ProgressBar(console) as bar:
+        ask = ask_on(out, bar) if asks else None
+        proposal = propose.init(tables, output=output, force=force, listener=bar, ask=ask)
+    if not quiet:
+        show(proposal, _wide(out))
+    if not proposal.complete:
+        raise ConfigError(
+            "The configuration is not complete: the tables do not have what it needs.",
+            where=proposal.file,
+            found="; ".join(proposal.todo),
+            todo="Write the lines marked TODO, or name other tables.",
+        )
+
+
+@app.command()
 def check(
     config: ConfigFile,
     as_of: AsOf = None,
@@ -224,18 +259,22 @@ def _recipe(
     if as_json:
         print(summary_as_json(summary))
     elif not quiet:
-        out = Console()
-        show(summary, out if out.is_terminal else Console(width=int(os.environ.get("COLUMNS", "140"))))
+        show(summary, _wide(Console()))
+
+
+def _wide(out: Console) -> Console:
+    """The terminal as it is; a file or pipe as wide as COLUMNS says."""
+    return out if out.is_terminal else Console(width=int(os.environ.get("COLUMNS", "140")))
 
 
 @contextlib.contextmanager
-def _logging(verbose: bool, output: str) -> Iterator[None]:
+def _logging(verbose: bool, output: str | None) -> Iterator[None]:
     """One line a step, appended to <output>/segengine.log where that is local; on standard error too when asked."""
     logger = logging.getLogger("segengine")
     lines = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     handlers[0].setLevel(logging.INFO if verbose else logging.ERROR)
-    if "://" not in output:
+    if output is not None and "://" not in output:
         with contextlib.suppress(OSError):  # an output that cannot be written is told by the run itself
             Path(output).mkdir(parents=True, exist_ok=True)
             handlers.append(logging.FileHandler(Path(output) / LOG_FILE, encoding="utf-8"))

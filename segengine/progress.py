@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -47,6 +49,15 @@ class ProgressBar:
         if self._poller.is_alive():
             self._poller.join(2)
         self._progress.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bar off the screen while something is asked."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def started(self, what: str, number: int, total: int) -> None:
         self._number, self._total = number, total

@@ -28,7 +28,7 @@ def segengine(*arguments: str | Path, cwd: Path, **env: str) -> subprocess.Compl
 def test_help_needs_no_spark_and_leaves_with_0(tmp_path: Path) -> None:
     done = segengine("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for command in ("demo", "check", "train", "score", "run", "schema"):
+    for command in ("demo", "init", "check", "train", "score", "run", "schema"):
         assert command in done.stdout
 
 
