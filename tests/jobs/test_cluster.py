@@ -1,4 +1,4 @@
-"""The job under spark-submit: in local mode, and on a standalone cluster of one master and two workers on loopback."""
+"""The job under spark-submit, from the packed environment, on a standalone cluster whose workers have no packages."""
 
 from __future__ import annotations
 
@@ -7,57 +7,42 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from tests import shops
+from tests.jobs import standalone
+from tests.jobs.standalone import REPOSITORY, Standalone, published_assignments, standalone_cluster, submit_command
 
-REPOSITORY = Path(__file__).parents[2]
-
-
-def spark_home() -> Path:
-    pyspark = pytest.importorskip("pyspark")
-    return Path(pyspark.__file__).parent
-
-
-def environment(**more: str) -> dict[str, str]:
-    from segengine.session import _provide_java
-
-    _provide_java()
-    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SEGENGINE_MASTER", "PYSPARK_GATEWAY_PORT")}
-    return clean | {
-        "SPARK_HOME": str(spark_home()),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
-        **more,
-    }
+RUN = REPOSITORY / "jobs" / "run.py"
+IN_ARCHIVE = "./environment/bin/python"
+FAMILY = f"python{sys.version_info.major}.{sys.version_info.minor}"
+SIGKILLED = "exited with code 137"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def submit(master: str, job: str, *arguments: str | Path, zipped: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [
-        spark_home() / "bin" / "spark-submit", "--master", master, "--deploy-mode", "client",
-        "--conf", "spark.ui.enabled=false", "--conf", "spark.driver.host=127.0.0.1",
-        "--conf", "spark.driver.bindAddress=127.0.0.1", "--conf", "spark.sql.shuffle.partitions=4",
-        "--py-files", zipped, REPOSITORY / "jobs" / f"{job}.py", *arguments,
-    ]  # fmt: skip
+def submit(
+    master: str,
+    script: Path,
+    *arguments: str | Path,
+    zipped: Path,
+    cwd: Path,
+    options: Sequence[str | Path] = (),
+    variables: Mapping[str, str] = {},
+    **more: Any,
+) -> subprocess.CompletedProcess[str]:
+    """Run a script in this Python with the zipped package; `variables` are the driver's own."""
+    command = submit_command(master, script, *arguments, options=["--py-files", zipped, *options], **more)
     return subprocess.run(
-        list(map(str, command)), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=400, check=False
-    )
+        command, cwd=cwd, env=standalone.environment(**variables), capture_output=True, text=True, timeout=400,
+        check=False,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -71,79 +56,199 @@ def zipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A standalone master with two workers of one core, all on 127.0.0.1; yields spark://host:port."""
+def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What `make dist` packs beside the wheel, by kind."""
+    folder = tmp_path_factory.mktemp("archives")
+    command = [sys.executable, str(REPOSITORY / "tools" / "pack.py"), "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return {file.name.split("-")[2]: file for file in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+    """A cluster started under `env -i`, whose python3 has no packages at all."""
     folder = tmp_path_factory.mktemp("cluster")
-    port, web = free_port(), free_port()
-    launcher = str(spark_home() / "bin" / "spark-class")
-    running: list[subprocess.Popen[bytes]] = []
-
-    def launch(name: str, *arguments: str, **env: str) -> None:
-        with (folder / f"{name}.log").open("wb") as log:
-            started = subprocess.Popen(
-                [launcher, *arguments],
-                env=environment(**env),
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                start_new_session=True,
-            )
-        running.append(started)
-
-    master = f"spark://127.0.0.1:{port}"
-    launch(
-        "master", "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", str(port),
-        "--webui-port", str(web),
-    )  # fmt: skip
-    for number in (1, 2):
-        launch(
-            f"worker{number}", "org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1",
-            "--webui-port", str(free_port()), "-c", "1", "-m", "1g", master,
-            SPARK_WORKER_DIR=str(folder / f"work{number}"),
-        )  # fmt: skip
-    try:
-        wait_for_workers(web, 2)
-        yield master
-    finally:
-        for process in running:
-            os.killpg(process.pid, signal.SIGTERM)
-        for process in running:
-            process.wait(30)
+    with standalone_cluster(folder, standalone.bare_python(folder / "bare")) as running:
+        yield running
 
 
-def wait_for_workers(web_port: int, wanted: int, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{web_port}/json/", timeout=5) as answer:
-                if json.load(answer).get("aliveworkers") == wanted:
-                    return
-        except OSError:
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"{wanted} workers did not register within {seconds} s")
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, zipped: Path) -> tuple[Path, pd.DataFrame]:
+    """A folder with lines, and the assignments that local mode publishes for them."""
+    folder = tmp_path_factory.mktemp("shop")
+    shops.write_parquet(shops.lines(customers=150), folder / "lines", files=3)
+    done = submit("local[2]", RUN, shops.write_config(folder, output="local"), "--json", zipped=zipped, cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(r'"publication_id": "\S+"', done.stdout)
+    return folder, published_assignments(folder / "local")
 
 
-def assignments(output: Path) -> pd.DataFrame:
-    current = json.loads((output / "gold" / "current.json").read_text())
-    frame = pd.read_parquet(output / "gold" / current["folder"] / "assignments")
-    return frame.drop(columns=["publication_id", "model_version"]).sort_values("customer_key").reset_index(drop=True)
+def assert_same_segments(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """Every customer is where local mode has it; doubles may differ in their last digits, sums being ordered anew."""
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-9)
 
 
 @pytest.mark.jobs
-def test_the_cluster_and_local_mode_publish_the_same_assignments(tmp_path: Path, cluster: str, zipped: Path) -> None:
-    shops.write_parquet(shops.lines(customers=150), tmp_path / "lines", files=3)
-    found = {}
-    for name, master in (("local", "local[2]"), ("cluster", cluster)):
-        config = shops.write_config(tmp_path, output=name)
-        done = submit(master, "run", config, "--json", zipped=zipped, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert re.search(r'"publication_id": "\S+"', done.stdout)
-        found[name] = assignments(tmp_path / name)
-    pd.testing.assert_frame_equal(found["local"], found["cluster"], rtol=1e-9)
+def test_the_workers_own_python_has_no_packages(tmp_path: Path) -> None:
+    path = standalone.bare_python(tmp_path / "bare")
+    for module in ("numpy", "pyarrow", "segengine"):
+        done = subprocess.run(
+            ["env", "-i", f"PATH={path}", "python3", "-c", f"import {module}"],
+            capture_output=True, text=True, cwd="/", check=False,
+        )  # fmt: skip
+        assert f"No module named '{module}'" in done.stderr
+
+
+@pytest.mark.jobs
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a system of a folder")
+def test_an_archive_runs_where_there_is_a_shell_and_the_c_and_cpp_libraries_alone(
+    tmp_path: Path, archives: dict[str, Path]
+) -> None:
+    home = tmp_path / "system" / "srv" / "anywhere"
+    home.mkdir(parents=True)
+    subprocess.run(["tar", "-xzf", archives["workers"], "-C", home], check=True)
+    shell = Path("/bin/sh").resolve()
+    asked = subprocess.run(["ldd", shell, *home.rglob("*.so*")], capture_output=True, text=True, check=False).stdout
+    of_the_system = set(re.findall(r"(/\S*/(?:ld-linux|lib(?:c|m|dl|pthread|rt|util|gcc_s|stdc\+\+)\.)\S*)", asked))
+    for library in of_the_system:
+        place = tmp_path / "system" / library.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, place)
+    (tmp_path / "system" / "bin").mkdir(exist_ok=True)
+    shutil.copy(shell, tmp_path / "system" / "bin" / "sh")
+    code = "import numpy, pyarrow.compute as c, ssl, sqlite3, segengine; print(numpy.__file__, c.sum([1, 2]))"
+    done = subprocess.run(
+        ["chroot", tmp_path / "system", "/srv/anywhere/bin/python", "-c", code],
+        env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == [f"/srv/anywhere/lib/{FAMILY}/site-packages/numpy/__init__.py", "3"], done.stderr
+
+
+@pytest.mark.jobs
+def test_python_and_numpy_of_a_task_come_from_the_archive(
+    tmp_path: Path, cluster: Standalone, zipped: Path, archives: dict[str, Path]
+) -> None:
+    done = submit(
+        cluster.master, REPOSITORY / "tests" / "jobs" / "where_python.py", zipped=zipped, cwd=tmp_path,
+        options=["--archives", f"{archives['workers']}#environment"], variables={"PYSPARK_PYTHON": IN_ARCHIVE},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(re.search(r"^FOUND (.*)$", done.stdout, re.MULTILINE)[1])
+    assert len(told) == 8
+    for task in told:
+        assert any(Path(task["folder"]).is_relative_to(work) for work in cluster.folders)
+        packed = Path(task["folder"], "environment").resolve()
+        for used in ("python", "numpy", "pyarrow"):
+            assert Path(task[used]).is_relative_to(packed), used
+        assert "zip/segengine/__init__.py" in task["segengine"] or "segengine.zip" in task["segengine"]
+        assert not {"VIRTUAL_ENV", "HOME", "PYTHONHOME"} & set(task["variables"].split())
+
+
+@pytest.mark.jobs
+def test_the_cluster_and_local_mode_publish_the_same_assignments(
+    cluster: Standalone, zipped: Path, archives: dict[str, Path], shop: tuple[Path, pd.DataFrame]
+) -> None:
+    folder, expected = shop
+    config = shops.write_config(folder, output="cluster")
+    done = submit(
+        cluster.master, RUN, config, "--json", zipped=zipped, cwd=folder,
+        options=["--archives", f"{archives['workers']}#environment"], variables={"PYSPARK_PYTHON": IN_ARCHIVE},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert_same_segments(published_assignments(folder / "cluster"), expected)
+
+
+@pytest.mark.jobs
+def test_driver_and_executors_run_from_the_whole_archive_alone(
+    tmp_path: Path, cluster: Standalone, archives: dict[str, Path], shop: tuple[Path, pd.DataFrame]
+) -> None:
+    folder, expected = shop
+    home = tmp_path / "environment"
+    home.mkdir()
+    subprocess.run(["tar", "-xzf", archives["all"], "-C", home], check=True)
+    config = shops.write_config(folder, output="whole")
+    variables = {
+        "PATH": standalone.bare_python(tmp_path / "bare"),
+        "JAVA_HOME": standalone.java_home(),
+        "SPARK_HOME": str(standalone.spark_home()),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": IN_ARCHIVE,
+    }
+    command = submit_command(
+        cluster.master,
+        home / "jobs" / "run.py",
+        config,
+        "--json",
+        options=["--archives", f"{archives['all']}#environment"],
+    )
+    done = subprocess.run(
+        ["env", "-i", *(f"{key}={value}" for key, value in variables.items()), *command],
+        cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert_same_segments(published_assignments(folder / "whole"), expected)
+
+
+def events(log: Path) -> list[dict[str, Any]]:
+    """The whole lines of a Spark event log, which may still be written to."""
+    files = [file for file in log.iterdir() if file.is_file()] if log.exists() else []
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def is_fit(event: Mapping[str, Any]) -> bool:
+    """Whether a job start belongs to the fit on the cluster: Spark's KMeans, or one of our Lloyd passes."""
+    stages = " ".join(stage["Stage Name"] for stage in event.get("Stage Infos", []))
+    return event["Event"] == "SparkListenerJobStart" and ("KMeans.scala" in stages or "lloyd.py" in stages)
+
+
+@pytest.mark.jobs
+def test_an_executor_killed_amid_the_fit_changes_no_segment(
+    tmp_path: Path, cluster: Standalone, zipped: Path, archives: dict[str, Path], shop: tuple[Path, pd.DataFrame]
+) -> None:
+    folder, expected = shop
+    log = tmp_path / "events"
+    log.mkdir()
+    command = submit_command(
+        cluster.master, RUN, shops.write_config(folder, output="killed"), "--json",
+        options=["--py-files", zipped, "--archives", f"{archives['workers']}#environment"],
+        confs={
+            "spark.eventLog.enabled": "true",
+            "spark.eventLog.dir": log.as_uri(),
+            "spark.eventLog.compress": "false",
+            "spark.eventLog.rolling.enabled": "false",
+        },
+    )  # fmt: skip
+    with (tmp_path / "out.txt").open("wb") as told:
+        process = subprocess.Popen(
+            command, cwd=folder, env=standalone.environment(PYSPARK_PYTHON=IN_ARCHIVE), stdout=told, stderr=told
+        )
+        try:
+            while process.poll() is None and not any(map(is_fit, events(log))):
+                time.sleep(0.05)
+            victim = cluster.executors()[0]
+            os.kill(victim, signal.SIGKILL)
+            code = process.wait(400)
+        finally:
+            process.kill()
+    assert code == 0, (tmp_path / "out.txt").read_text(errors="replace")[-3000:]
+
+    all_events = events(log)
+    fit = {event["Job ID"]: event["Submission Time"] for event in all_events if is_fit(event)}
+    ends = [e["Completion Time"] for e in all_events if e["Event"] == "SparkListenerJobEnd" and e["Job ID"] in fit]
+    lost = [
+        e["Timestamp"] for e in all_events
+        if e["Event"] == "SparkListenerExecutorRemoved" and SIGKILLED in e["Removed Reason"]
+    ]  # fmt: skip
+    assert len(lost) == 1, "exactly one executor died of the signal"
+    assert min(fit.values()) < lost[0] < max(ends), "it was lost after the fit began and before it ended"
+    assert sum(begun > lost[0] for begun in fit.values()) > 0, "the fit went on after the loss"
+    assert_same_segments(published_assignments(folder / "killed"), expected)
 
 
 @pytest.mark.jobs
 def test_exit_codes_reach_the_shell_through_spark_submit(tmp_path: Path, zipped: Path) -> None:
     config = shops.write_config(tmp_path, path="not-there")
-    assert submit("local[2]", "check", config, zipped=zipped, cwd=tmp_path).returncode == 3
+    check = REPOSITORY / "jobs" / "check.py"
+    assert submit("local[2]", check, config, zipped=zipped, cwd=tmp_path).returncode == 3
