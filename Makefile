@@ -53,8 +53,9 @@ lint: setup  ## ruff, mypy strict, import-linter
 format: setup  ## let ruff format the code and sort its imports
 	@$(BIN)/ruff check --quiet --fix-only && $(BIN)/ruff format
 
-dist: setup  ## a wheel in dist/
+dist: setup  ## in dist: a wheel, and archives with Python for clusters without (ARGS="workers" or "all" for one)
 	@$(BIN)/python -m hatchling build --target wheel
+	@$(BIN)/python tools/pack.py $(ARGS)
 
 LINES ?= 5000000
 ROUNDS ?= 3

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from segengine.session import REDACTION
 from tests import shops
 from tests.jobs import standalone
 from tests.jobs.standalone import REPOSITORY, Standalone, published_assignments, standalone_cluster, submit_command
@@ -24,6 +25,9 @@ from tests.jobs.standalone import REPOSITORY, Standalone, published_assignments,
 RUN = REPOSITORY / "jobs" / "run.py"
 IN_ARCHIVE = "./environment/bin/python"
 FAMILY = f"python{sys.version_info.major}.{sys.version_info.minor}"
+SETTINGS = REPOSITORY / "conf" / "spark" / "cluster.conf"
+SMALL = {"spark.executor.memory": "1g", "spark.executor.cores": "1", "spark.driver.memory": "1g"}
+"""What the settings file has to leave to workers of 1 GiB and one core."""
 SIGKILLED = "exited with code 137"
 
 
@@ -131,12 +135,14 @@ def test_python_and_numpy_of_a_task_come_from_the_archive(
 ) -> None:
     done = submit(
         cluster.master, REPOSITORY / "tests" / "jobs" / "where_python.py", zipped=zipped, cwd=tmp_path,
-        options=["--archives", f"{archives['workers']}#environment"], variables={"PYSPARK_PYTHON": IN_ARCHIVE},
+        options=["--archives", f"{archives['workers']}#environment", "--properties-file", SETTINGS],
+        confs=SMALL, variables={"PYSPARK_PYTHON": IN_ARCHIVE},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(re.search(r"^FOUND (.*)$", done.stdout, re.MULTILINE)[1])
-    assert len(told) == 8
-    for task in told:
+    assert told["redaction"] == REDACTION
+    assert len(told["tasks"]) == 8
+    for task in told["tasks"]:
         assert any(Path(task["folder"]).is_relative_to(work) for work in cluster.folders)
         packed = Path(task["folder"], "environment").resolve()
         for used in ("python", "numpy", "pyarrow"):
@@ -153,7 +159,8 @@ def test_the_cluster_and_local_mode_publish_the_same_assignments(
     config = shops.write_config(folder, output="cluster")
     done = submit(
         cluster.master, RUN, config, "--json", zipped=zipped, cwd=folder,
-        options=["--archives", f"{archives['workers']}#environment"], variables={"PYSPARK_PYTHON": IN_ARCHIVE},
+        options=["--archives", f"{archives['workers']}#environment", "--properties-file", SETTINGS],
+        confs=SMALL, variables={"PYSPARK_PYTHON": IN_ARCHIVE},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert_same_segments(published_assignments(folder / "cluster"), expected)

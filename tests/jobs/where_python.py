@@ -41,5 +41,6 @@ if __name__ == "__main__":
     spark = SparkSession.builder.appName("where").getOrCreate()
     schema = "python string, numpy string, pyarrow string, segengine string, folder string, variables string"
     rows = spark.range(0, 8, 1, 8).mapInArrow(look, schema).collect()
-    print("FOUND " + json.dumps([row.asDict() for row in rows]))
+    redaction = spark.conf.get("spark.redaction.regex")
+    print("FOUND " + json.dumps({"tasks": [row.asDict() for row in rows], "redaction": redaction}))
     spark.stop()
