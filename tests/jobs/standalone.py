@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+EXECUTOR = b"org.apache.spark.executor.CoarseGrainedExecutorBackend"
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -77,16 +78,16 @@ class Standalone:
     folders: tuple[Path, ...]
     workers: tuple[int, ...]
 
-    def executors(self) -> list[int]:
-        """Process ids of the executors that run now: children of this cluster's workers, and of nobody else."""
+    def executors(self, application: str) -> list[int]:
+        """Process ids of an application's executors: children of this cluster's workers, and of nobody else."""
         found = []
         for status in Path("/proc").glob("[0-9]*/stat"):
             try:
                 parent = int(status.read_text().rpartition(")")[2].split()[1])
-                command = (status.parent / "cmdline").read_bytes()
+                command = (status.parent / "cmdline").read_bytes().split(b"\0")
             except (OSError, ValueError):
                 continue  # it ended meanwhile
-            if parent in self.workers and b"CoarseGrainedExecutorBackend" in command:
+            if parent in self.workers and {EXECUTOR, application.encode()} <= set(command):
                 found.append(int(status.parent.name))
         return sorted(found)
 

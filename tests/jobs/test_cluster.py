@@ -198,9 +198,11 @@ def test_driver_and_executors_run_from_the_whole_archive_alone(
 
 
 def events(log: Path) -> list[dict[str, Any]]:
-    """The whole lines of a Spark event log, which may still be written to."""
-    files = [file for file in log.iterdir() if file.is_file()] if log.exists() else []
-    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    """The whole lines of a Spark event log, which may still be written to, or be renamed at its end."""
+    try:
+        text = "".join(file.read_text(encoding="utf-8") for file in sorted(log.iterdir()) if file.suffix != ".crc")
+    except FileNotFoundError:
+        return []
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
@@ -234,8 +236,9 @@ def test_an_executor_killed_amid_the_fit_changes_no_segment(
         try:
             while process.poll() is None and not any(map(is_fit, events(log))):
                 time.sleep(0.05)
-            victim = cluster.executors()[0]
-            os.kill(victim, signal.SIGKILL)
+            assert process.poll() is None, "the job ended before its fit was seen"
+            (application,) = (e["App ID"] for e in events(log) if e["Event"] == "SparkListenerApplicationStart")
+            os.kill(cluster.executors(application)[0], signal.SIGKILL)
             code = process.wait(400)
         finally:
             process.kill()
