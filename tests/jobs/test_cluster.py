@@ -28,6 +28,8 @@ FAMILY = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SETTINGS = REPOSITORY / "conf" / "spark" / "cluster.conf"
 SMALL = {"spark.executor.memory": "1g", "spark.executor.cores": "1", "spark.driver.memory": "1g"}
 """What the settings file has to leave to workers of 1 GiB and one core."""
+LONG = 900
+"""Seconds that a run may take on a busy machine; it is one minute on an idle one."""
 SIGKILLED = "exited with code 137"
 
 
@@ -44,7 +46,7 @@ def submit(
     """Run a script in this Python with the zipped package; `variables` are the driver's own."""
     command = submit_command(master, script, *arguments, options=["--py-files", zipped, *options], **more)
     return subprocess.run(
-        command, cwd=cwd, env=standalone.environment(**variables), capture_output=True, text=True, timeout=400,
+        command, cwd=cwd, env=standalone.environment(**variables), capture_output=True, text=True, timeout=LONG,
         check=False,
     )  # fmt: skip
 
@@ -191,7 +193,7 @@ def test_driver_and_executors_run_from_the_whole_archive_alone(
     )
     done = subprocess.run(
         ["env", "-i", *(f"{key}={value}" for key, value in variables.items()), *command],
-        cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=LONG, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert_same_segments(published_assignments(folder / "whole"), expected)
@@ -239,7 +241,7 @@ def test_an_executor_killed_amid_the_fit_changes_no_segment(
             assert process.poll() is None, "the job ended before its fit was seen"
             (application,) = (e["App ID"] for e in events(log) if e["Event"] == "SparkListenerApplicationStart")
             os.kill(cluster.executors(application)[0], signal.SIGKILL)
-            code = process.wait(400)
+            code = process.wait(LONG)
         finally:
             process.kill()
     assert code == 0, (tmp_path / "out.txt").read_text(errors="replace")[-3000:]
