@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-spark setup-spark lint format dist bench bench-setup lock clean
+.PHONY: help setup demo test test-pure test-spark setup-spark lint format dist dist-spark bench bench-setup lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,9 @@ format: setup  ## let ruff format the code and sort its imports
 dist: setup  ## in dist: a wheel, and archives with Python for clusters without (ARGS="workers" or "all" for one)
 	@$(BIN)/python -m hatchling build --target wheel
 	@$(BIN)/python tools/pack.py $(ARGS)
+
+dist-spark: setup-spark  ## the archives for clusters of another line of Spark (SPARK=3.5, 4.0, 4.1)
+	@$(SPARK_VENV)/bin/python tools/pack.py $(ARGS)
 
 LINES ?= 5000000
 ROUNDS ?= 3

@@ -33,6 +33,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements" / "lock.txt"
+"""Of the line of Spark that segengine is developed on; the others have one each: spark-3.5.txt."""
 FAMILY = f"python{sys.version_info.major}.{sys.version_info.minor}"
 KINDS = {"workers": ("numpy", "pyarrow"), "all": ("segengine",)}
 """What each kind of archive holds, with everything it requires: the code of executors, or the driver's too."""
@@ -147,12 +148,21 @@ def required(roots: Sequence[str]) -> dict[str, importlib.metadata.Distribution]
     return dict(sorted(found.items()))
 
 
-def copy_package(package: importlib.metadata.Distribution, target: Path, unwanted: Sequence[str]) -> None:
+def lock_of(pyspark: str) -> Path:
+    """The lock that an environment with this version of pyspark is made from."""
+    if f"\npyspark=={pyspark} " in LOCK.read_text(encoding="utf-8"):
+        return LOCK
+    return LOCK.with_name(f"spark-{'.'.join(pyspark.split('.')[:2])}.txt")
+
+
+def copy_package(
+    package: importlib.metadata.Distribution, target: Path, unwanted: Sequence[str], lock: Path = LOCK
+) -> None:
     """The files of an installed package; PackError when one is not what was installed, or the version is not locked."""
     name = canonicalize_name(package.metadata["Name"])
     pinned = re.compile(rf"^{re.escape(name)}=={re.escape(package.version)}(?=[\s;\\]|$)", re.MULTILINE)
-    if not pinned.search(LOCK.read_text(encoding="utf-8")):
-        raise PackError(f"{name} {package.version} is not what {LOCK.name} pins: run `make setup`, or `make lock`.")
+    if not pinned.search(lock.read_text(encoding="utf-8")):
+        raise PackError(f"{name} {package.version} is not what {lock.name} pins: run `make setup`, or `make lock`.")
     for file in package.files or []:
         if left_out(file.as_posix(), unwanted):
             continue
@@ -261,6 +271,7 @@ def pack(kind: str, folder: Path) -> Path:
     if sys.platform != "linux":
         raise PackError("Archives are packed on Linux: the workers' system, or an older one of the same processor.")
     packages = required(KINDS[kind])
+    lock = lock_of(importlib.metadata.version("pyspark"))
     version = re.findall(r'^__version__ = "(.+)"', (ROOT / "segengine" / "__init__.py").read_text(), re.MULTILINE)[0]
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch).resolve() / "environment"
@@ -268,7 +279,7 @@ def pack(kind: str, folder: Path) -> Path:
         unwanted = (*NOT_OF_PACKAGES, *(NOT_OF_WORKERS if kind == "workers" else ()))
         others = {name: package for name, package in packages.items() if name != "segengine"}
         for package in others.values():
-            copy_package(package, library / "site-packages", unwanted)
+            copy_package(package, library / "site-packages", unwanted, lock)
         copy_segengine(library / "site-packages", home)
         copy_shared_libraries(home)
         smoke_test(home, MODULES[kind])
@@ -280,8 +291,9 @@ def pack(kind: str, folder: Path) -> Path:
             "packages": {name: package.version for name, package in others.items()},
         }
         (home / "environment.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        spark = "" if lock == LOCK else f"-{lock.stem.replace('-', '')}"
         python = f"py{sys.version_info.major}{sys.version_info.minor}"
-        archive = folder / f"segengine-{version}-{kind}-{python}-linux_{platform.machine()}.tar.gz"
+        archive = folder / f"segengine-{version}-{kind}{spark}-{python}-linux_{platform.machine()}.tar.gz"
         write_archive(home, archive)
     size = archive.stat().st_size / 1e6
     needs = f"Linux {facts['machine']} with glibc {facts['glibc']} or newer"

@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 import tarfile
 from pathlib import Path
@@ -80,6 +81,13 @@ def test_a_file_that_changed_after_its_installation_is_refused(tool, tmp_path):
 def test_a_version_that_the_lock_does_not_name_is_refused(tool, tmp_path):
     with pytest.raises(tool.PackError, match=r"numpy 0\.1\.1 is not what lock\.txt pins"):
         tool.copy_package(installed(tmp_path / "site", "0.1.1"), tmp_path / "copy", tool.NOT_OF_PACKAGES)
+
+
+def test_each_line_of_spark_has_its_lock(tool):
+    for name, line in (("lock.txt", "4.2"), ("spark-3.5.txt", "3.5"), ("spark-4.1.txt", "4.1")):
+        pinned = re.findall(r"^pyspark==(\S+)", (ROOT / "requirements" / name).read_text(), re.MULTILINE)
+        assert [tool.lock_of(version).name for version in pinned] == [name]
+        assert pinned[0].startswith(line)
 
 
 def test_a_python_that_uses_files_of_this_machine_is_refused(tool, tmp_path):
