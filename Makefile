@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
 BIN = $(VENV)/bin
 ARGS ?=
+WITH ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-pure test-spark setup-spark lint format dist dist-spark bench bench-setup lock clean
@@ -12,10 +13,11 @@ ARGS ?=
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup:  ## make .venv ready: locked packages, Java if there is none, Delta's JARs; then offline
+setup:  ## make .venv ready: locked packages, Java if there is none, JARs (WITH=postgresql,s3 for more); then offline
 	@command -v $(firstword $(PYTHON)) >/dev/null || { \
 	  echo "segengine needs Python 3.11 or newer, and there is no $(PYTHON) here (Debian: apt install python3 python3-venv)."; exit 1; }
-	@$(PYTHON) tools/setup.py --folder $(VENV) $(if $(filter-out file,$(origin PYTHON)),--this-python)
+	@$(PYTHON) tools/setup.py --folder $(VENV) $(if $(filter-out file,$(origin PYTHON)),--this-python) \
+	  $(if $(WITH),--with $(WITH))
 
 demo: setup  ## segment 2,469 real households, end to end
 	@$(BIN)/segengine demo $(ARGS)
@@ -91,6 +93,7 @@ lock:  ## write requirements/*.txt anew, with uv (UPGRADE=--upgrade for newer ve
 	done
 	@$(COMPILE) requirements/java.in -o requirements/java.txt
 	@$(COMPILE) --constraint requirements/lock.txt requirements/bench.in -o requirements/bench.txt
+	@$(COMPILE) requirements/moto.in -o requirements/moto.txt
 
 clean:  ## remove what builds and tests left; .venv stays
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log

@@ -17,6 +17,7 @@ from segengine.connect import is_connect, require_shared_output
 from segengine.errors import InputError, PublicationError, SegengineError
 from segengine.io import Source, explain_read_failure
 from segengine.io.files import Store, store_for
+from segengine.io.snapshot import WORK, working_folder
 from segengine.session import open_session
 from segengine.steps import Listener, Steps
 
@@ -48,6 +49,11 @@ class Job:
     def quarantine(self) -> str:
         """Where this run's rejected rows go."""
         return self.store.uri(f"quarantine/{self.run_id}")
+
+    @property
+    def work(self) -> str:
+        """Where snapshots of databases and queries lie while the run lasts."""
+        return self.store.uri(f"{WORK}/{self.run_id}")
 
     def write_record(self, state: str, **more: object) -> str:
         """Write `runs/<run_id>.json` and return its text: state is running, done or failed."""
@@ -87,10 +93,15 @@ def open_job(
         session = opened.__enter__()
     try:
         job = Job(command, config, session, run_id, started_at, store_for(config.output.path, session), progress)
-        with _recorded(job):
+        with _recorded(job), working_folder(job.store, run_id) if _takes_snapshots(config) else _nothing():
             yield job
     finally:
         opened.__exit__(None, None, None)
+
+
+def _takes_snapshots(config: Config) -> bool:
+    tables = (config.tables.transactions, config.tables.customers)
+    return any(table is not None and (table.jdbc is not None or table.query is not None) for table in tables)
 
 
 @contextmanager

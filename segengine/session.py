@@ -9,14 +9,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from segengine.config import Config
+from segengine.config.values import SECRET_NAME
 from segengine.connect import REMOTE, connect_session, is_connect, refuse_what_connect_lacks
 from segengine.errors import InfrastructureError
+from segengine.jars import extras_for, how_to_get, installed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,12 +30,6 @@ log = logging.getLogger(__name__)
 OLDEST_JAVA = 17
 LOGS = "SEGENGINE_SPARK_LOGS"
 """Set this variable to see what Java and Spark say."""
-REDACTION = (
-    r"(?i)secret|passw(or)?d|pwd|token|access[._-]?key|account[._-]?key|api[._-]?key|shared[._-]?access"
-    r"|connection[._-]?string|credential|[.]sas([.]|$)|sig="
-)
-"""Spark's own pattern lets Azure account keys, SAS signatures and connection strings through."""
-
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 DELTA_PACKAGES = {
@@ -85,12 +81,14 @@ def open_session(
     delta: bool | None = None,
     master: str | None = None,
     app_name: str = "segengine",
+    extras: Iterable[str] = (),
 ) -> Iterator[SparkSession]:
     """A session with our settings: the one handed in or active (restored after), else a new one (stopped after).
 
-    A new one is opened on the Spark Connect server that SPARK_REMOTE names, where it is set. Raises
-    InfrastructureError when Java is missing or too old, pyspark is not installed, or Spark does not start or answer,
-    and ConfigError for what the configuration asks and Spark Connect cannot do.
+    A new one is opened on the Spark Connect server that SPARK_REMOTE names, where it is set. `extras`: JARs of
+    `segengine.jars` to load beside those that the configuration needs. Raises InfrastructureError when Java is missing
+    or too old, pyspark is not installed, or Spark does not start or answer, and ConfigError for what the configuration
+    asks and Spark Connect cannot do.
     """
     delta = needs_delta(config) if delta is None else delta
     try:
@@ -100,9 +98,13 @@ def open_session(
             "pyspark is not installed.", todo='pip install "segengine[spark]", or run on a cluster that brings Spark.'
         ) from error
     taken_over = spark or Sessions.getActiveSession()
-    session = taken_over or _new_session(master, app_name, delta)
+    session = taken_over or _new_session(
+        master, app_name, delta, config.spark if config else {}, [*extras, *extras_for(config)]
+    )
     try:
         _require(session, config, delta)
+        if taken_over is not None or is_connect(session):
+            _require_options(session, config)
         wanted = settings_for(config)
         if is_connect(session):  # it knows no other way than Arrow, and warns of these
             wanted = {key: value for key, value in wanted.items() if ".arrow.pyspark." not in key}
@@ -144,7 +146,9 @@ def _restore(spark: SparkSession, key: str, old: str | None) -> None:
         log.debug("setting %s not restored: %s", key, type(error).__name__)
 
 
-def _new_session(master: str | None, app_name: str, delta: bool) -> SparkSession:
+def _new_session(
+    master: str | None, app_name: str, delta: bool, given: Mapping[str, str], extras: Iterable[str]
+) -> SparkSession:
     from pyspark.sql import SparkSession as Sessions
 
     if os.environ.get(REMOTE):
@@ -162,6 +166,9 @@ def _new_session(master: str | None, app_name: str, delta: bool) -> SparkSession
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     if delta:
         options |= _delta_options(submitted)
+    if not submitted and (jars := [str(jar) for jar in installed(dict.fromkeys(extras))]):
+        options = _joined(options, {"spark.jars": ",".join(jars)})
+    options = _joined(options, given)
     for key, value in options.items():
         builder = builder.config(key, value)
     with _quiet_start(quiet=not submitted and not os.environ.get(LOGS)) as messages:
@@ -206,8 +213,8 @@ def _last_line(messages: IO[str] | None) -> str:
 
 def _common_options() -> dict[str, str]:
     return {
-        "spark.redaction.regex": REDACTION,
-        "spark.sql.redaction.options.regex": REDACTION + "|url",
+        "spark.redaction.regex": SECRET_NAME,
+        "spark.sql.redaction.options.regex": SECRET_NAME + "|url",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.debug.maxToStringFields": "200",
     }
@@ -216,8 +223,9 @@ def _common_options() -> dict[str, str]:
 def _local_options() -> dict[str, str]:
     cores = os.cpu_count() or 2
     quiet = Path(__file__).with_name("log4j2.properties")
-    # The C1-only JIT tiers are left alone: long jobs need C2. Class data sharing shortens the start.
-    java_options = ["-Xshare:auto", "-XX:+UseParallelGC"]
+    # The C1-only JIT tiers are left alone: long jobs need C2. Class data sharing shortens the start. JDBC drivers and
+    # ORC pass wall clock through Java's zone: UTC skips no hour.
+    java_options = ["-Xshare:auto", "-XX:+UseParallelGC", "-Duser.timezone=UTC"]
     if not os.environ.get(LOGS):
         java_options.append(f"-Dlog4j2.configurationFile={quiet.as_uri()}")
     return {
@@ -296,6 +304,28 @@ def _delta_options(submitted: bool) -> dict[str, str]:
     return options | {"spark.jars.packages": _delta_package()}
 
 
+def _joined(options: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Both, `more` winning; lists of JARs and packages are appended."""
+    lists = [key for key in more if key in options and key in ("spark.jars", "spark.jars.packages")]
+    return {**options, **more, **{key: f"{options[key]},{more[key]}" for key in lists}}
+
+
+def _require_options(spark: SparkSession, config: Config | None) -> None:
+    """What the configuration wants of a session is too late for one that runs: refuse what it was not started with."""
+    lacking = [
+        key
+        for key, value in (config.spark if config else {}).items()
+        if not key.startswith("spark.jars") and spark.conf.get(key, None) != value
+    ]
+    if lacking:
+        raise InfrastructureError(
+            "The configuration has Spark settings that this session was started without.",
+            where="spark",
+            found=", ".join(lacking),
+            todo="Start the session with them (spark-submit --conf, or the platform's settings), and remove them here.",
+        )
+
+
 def _delta_package() -> str:
     import pyspark
 
@@ -322,7 +352,23 @@ def hadoop_filesystem(spark: SparkSession, uri: str) -> tuple[Any, Any]:
             where=uri,
             todo="Use a local or file:// output with Spark Connect, or run the job with spark-submit.",
         )
-    return jvm.org.apache.hadoop.fs.Path(uri).getFileSystem(context.hadoopConfiguration()), jvm
+    try:
+        return jvm.org.apache.hadoop.fs.Path(uri).getFileSystem(context.hadoopConfiguration()), jvm
+    except Exception as error:
+        text = str(error)
+        if "No FileSystem for scheme" in text or "ClassNotFoundException" in text or "NoClassDefFound" in text:
+            found = next((line for line in text.splitlines() if "scheme" in line or "NotFound" in line), "")
+            raise InfrastructureError(
+                "This Spark does not know the store.", where=uri, found=found[:300], todo=how_to_get(uri)
+            ) from error
+        raise InfrastructureError(
+            "The store did not answer.", where=uri, found=_java_line(error), todo="Check address, login and access."
+        ) from error
+
+
+def _java_line(error: Exception) -> str:
+    java = getattr(error, "java_exception", None)
+    return (str(java.toString()) if java is not None else str(error)).splitlines()[0][:300]
 
 
 def active_session() -> SparkSession | None:

@@ -23,13 +23,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A local session with Delta and our settings, times in UTC."""
+    """A local session with Delta, the extras that set-up has placed, and our settings, times in UTC."""
     import os
 
     os.environ.setdefault("SEGENGINE_MASTER", "local[2]")
+    from segengine.jars import EXTRAS
     from segengine.session import open_session
 
-    with open_session(delta=True) as session:
+    with open_session(delta=True, extras=EXTRAS) as session:
         session.conf.set("spark.sql.shuffle.partitions", "4")
         yield session
 

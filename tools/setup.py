@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / "tools"
 LOCKS = ROOT / "requirements"
-BUILD_LOCK, JAVA_LOCK = LOCKS / "build.txt", LOCKS / "java.txt"
+BUILD_LOCK, JAVA_LOCK, MOTO_LOCK = LOCKS / "build.txt", LOCKS / "java.txt", LOCKS / "moto.txt"
 LOCKED = ("install", "--require-hashes", "--no-deps", "--only-binary=:all:")
 OLDEST_JAVA = 17
 SPARKS_MODULE = "--add-modules=jdk.incubator.vector"  # Spark 4.2 asks for it; trimmed Javas lack it
@@ -231,20 +231,24 @@ def make_java_home(runtime: Path, home: Path) -> None:
     wrapper.chmod(0o755)
 
 
-def wanted_jars(env: Environment) -> dict[str, str]:
+def wanted_jars(source: Path) -> dict[str, str]:
     """File name -> SHA-256, as listed in jars.sha256."""
-    lines = (env.jars / "jars.sha256").read_text(encoding="utf-8").splitlines()
+    lines = (source / "jars.sha256").read_text(encoding="utf-8").splitlines()
     return {name.lstrip("*"): digest for digest, name in (line.split() for line in lines if line.strip())}
 
 
-def fetch_jars(env: Environment, progress: Progress, java: Path) -> None:
-    """Delta's JARs, resolved once by the Ivy that comes with pyspark, each accepted only with its listed hash."""
-    folder, wanted = env.ours / "jars", wanted_jars(env)
+def fetch_jars(env: Environment, progress: Progress, java: Path, extra: str = "") -> None:
+    """Delta's JARs or an extra's, resolved once by the Ivy of pyspark, each accepted only with its listed hash."""
+    source = env.jars / "extras" / extra if extra else env.jars
+    folder, wanted = env.ours / "jars" / extra, wanted_jars(source)
     have = {file.name: file for file in folder.glob("*.jar")}
     if have.keys() == wanted.keys() and all(sha256(file) == wanted[name] for name, file in have.items()):
         return
-    with progress.step(f"{len(wanted)} JARs of Delta Lake, hash-checked"), tempfile.TemporaryDirectory() as scratch:
-        resolve_jars(env, java, Path(scratch))
+    with (
+        progress.step(f"{len(wanted)} JARs of {extra or 'Delta Lake'}, hash-checked"),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        resolve_jars(env, java, Path(scratch), source)
         folder.mkdir(parents=True, exist_ok=True)
         for name, digest in wanted.items():
             file = Path(scratch) / "jars" / name
@@ -257,14 +261,14 @@ def fetch_jars(env: Environment, progress: Progress, java: Path) -> None:
             have[name].unlink()
 
 
-def resolve_jars(env: Environment, java: Path, scratch: Path) -> None:
-    """Have Ivy put the JARs of ivy.xml into `scratch`/jars."""
+def resolve_jars(env: Environment, java: Path, scratch: Path, source: Path) -> None:
+    """Have Ivy put the JARs of `source`/ivy.xml into `scratch`/jars."""
     ivy = next(env.folder.glob("lib/python*/site-packages/pyspark/jars/ivy-*.jar"), None)
     if ivy is None:
         raise SetupError(f"{env.folder} holds no pyspark: remove it and run set-up again.")
     settings = os.environ.get("SEGENGINE_IVYSETTINGS") or TOOLS / "ivysettings.xml"
     command: list[str | Path] = [java, *network_options(scratch), "-cp", ivy, "org.apache.ivy.Main"]
-    command += ["-settings", settings, "-ivy", env.jars / "ivy.xml", "-cache", scratch / "cache"]
+    command += ["-settings", settings, "-ivy", source / "ivy.xml", "-cache", scratch / "cache"]
     run([*command, "-retrieve", f"{scratch}/jars/[artifact]-[revision].[ext]", "-warn"])
 
 
@@ -308,13 +312,55 @@ def java_trust_store(pem: str) -> bytes:
     return body + seal.digest()
 
 
-def set_up(env: Environment, this_python: bool) -> None:
+def install_moto(env: Environment, progress: Progress) -> None:
+    """The S3 server of the tests, in an environment of its own: its packages would bind the versions of others."""
+    folder, key = env.ours / "servers" / "moto", sha256(MOTO_LOCK)
+    if env.done.get("moto") == key and (folder / "bin" / "python").exists():
+        return
+    with progress.step("moto, the S3 server of the tests"):
+        run([env.python, "-m", "venv", "--clear", "--without-pip", folder])
+        env.pip("--python", folder / "bin" / "python", *LOCKED, "-r", MOTO_LOCK)
+        env.mark("moto", key)
+
+
+def install_azurite(env: Environment, progress: Progress) -> None:
+    """The Azure storage server of the tests, by npm, each package checked by the hash in its lock."""
+    source, folder = TOOLS / "azurite", env.ours / "servers" / "azurite"
+    files = [source / "package.json", source / "package-lock.json"]
+    if env.done.get("azurite") == sha256(*files) and (folder / "node_modules").is_dir():
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        raise SetupError("Azurite needs npm (Debian, Ubuntu: apt install npm), and there is none on PATH.")
+    with progress.step("Azurite, the Azure storage server of the tests"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            shutil.copyfile(file, folder / file.name)
+        run([npm, "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"])
+        env.mark("azurite", sha256(*files))
+
+
+EXTRAS: dict[str, Callable[[Environment, Progress], None] | None] = {
+    **{folder.name: None for folder in sorted((TOOLS / "extras").iterdir())},
+    "moto": install_moto,
+    "azurite": install_azurite,
+}
+"""What `--with` knows: folders of JARs below tools/extras, and servers of the tests."""
+
+
+def set_up(env: Environment, this_python: bool, extras: Sequence[str] = ()) -> None:
     """All steps in order; a line for each that had something to do."""
     progress = Progress()
     make_environment(env, progress, this_python)
     install_packages(env, progress)
     java = provide_java(env, progress)
     fetch_jars(env, progress, java)
+    for extra in extras:
+        install = EXTRAS[extra]
+        if install is None:
+            fetch_jars(env, progress, java, extra)
+        else:
+            install(env, progress)
     seconds = time.monotonic() - progress.begun
     print(f"Set-up {'done' if progress.steps else 'is current'} ({seconds:.1f} s, Java: {java})", flush=True)
 
@@ -336,10 +382,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--this-python", action="store_true", help="make it anew if it is of another Python than this")
     lines = sorted(file.stem.removeprefix("spark-") for file in LOCKS.glob("spark-*.txt"))
     parser.add_argument("--spark", choices=lines, default="", help="another line of Spark than that of development")
+    parser.add_argument("--with", default="", dest="extras", metavar="A,B", help=f"also, of {', '.join(EXTRAS)}")
     chosen = parser.parse_args(arguments)
+    extras = [name for name in chosen.extras.split(",") if name]
+    unknown = [name for name in extras if name not in EXTRAS]
+    if unknown:
+        parser.error(f"--with knows {', '.join(EXTRAS)}, and not {', '.join(unknown)}")
     folder = chosen.folder or ROOT / (f".venv-spark-{chosen.spark}" if chosen.spark else ".venv")
     try:
-        alone(lambda: set_up(Environment(folder.absolute(), chosen.spark), chosen.this_python))
+        alone(lambda: set_up(Environment(folder.absolute(), chosen.spark), chosen.this_python, extras))
     except SetupError as error:
         print(f"\nSet-up failed.\n{error}", file=sys.stderr)
         return 1

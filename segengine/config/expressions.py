@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
-__all__ = ["AGGREGATES", "CALLS", "PREFIXES", "identifiers", "why_refused", "why_refused_aggregate"]
+__all__ = [
+    "AGGREGATES",
+    "CALLS",
+    "PREFIXES",
+    "identifiers",
+    "why_refused",
+    "why_refused_aggregate",
+    "why_refused_foreign_query",
+    "why_refused_query",
+]
 
 MAX_LENGTH = 5_000
 MAX_DEPTH = 100
@@ -43,6 +52,11 @@ DATE_WORDS = ("date", "timestamp", "timestamp_ltz", "timestamp_ntz", "time")
 DATE_CALLS = (*DATE_WORDS, "to_date", "to_timestamp", "to_timestamp_ltz", "to_timestamp_ntz", "to_time")
 SPECIAL_DATES = ("now", "today", "tomorrow", "yesterday")
 """Literals that Spark takes for moments of the run when it makes dates of them."""
+
+CHANGING = ("insert", "update", "delete", "merge")
+"""Statements that may follow the WITH of a query."""
+FILE_FORMATS = ("avro", "binaryfile", "csv", "delta", "json", "orc", "parquet", "text", "xml")
+"""What Spark takes for a way to read files when a path follows: parquet.`/data/x`."""
 
 _WHY_CALL = {name: why for why, names in CALLS.items() for name in names.split()}
 _WHY_AGGREGATE = {name: why for why, names in AGGREGATES.items() for name in names.split()}
@@ -83,12 +97,38 @@ def why_refused(text: str, *, may_be_name: bool = False) -> str | None:
 
 def why_refused_aggregate(text: str) -> str | None:
     """Like `why_refused`, for an aggregate over the lines of a customer: nothing that depends on their order."""
-    reason = why_refused(text)
-    if reason is not None:
-        return reason
-    for token, following in pairwise(_tokens(text, escapes=True)):
-        if token.is_name and following == Token("sign", "(") and token.text in _WHY_AGGREGATE:
-            return f"{token.text}() is refused: {_WHY_AGGREGATE[token.text]}"
+    return why_refused(text) or _why_aggregate(_tokens(text, escapes=True))
+
+
+def why_refused_query(text: str) -> str | None:
+    """Why this query over tables of the catalog is refused: anything but one SELECT that gives the same on every run.
+
+    Subqueries and WITH are fine; comments, files (parquet.`path`), scripts, samples and statements that write are not.
+    """
+    if "${" in text:
+        return "it holds ${, which Spark would replace"
+    return why_refused_foreign_query(text) or next(
+        filter(None, (_why_in_query(_tokens(text, escapes)) for escapes in (True, False))), None
+    )
+
+
+def why_refused_foreign_query(text: str) -> str | None:
+    """Why this query in a database's own SQL is refused; what its functions do is not known here."""
+    if not text.strip():
+        return "it is empty"
+    if len(text) > MAX_LENGTH:
+        return f"it is longer than {MAX_LENGTH:,} characters"
+    tokens = _tokens(text, escapes=False)
+    first = next((token for token in tokens if token != Token("sign", "(")), _END)
+    if first not in (Token("word", "select"), Token("word", "with")):
+        return "it does not begin with SELECT or WITH"
+    if any(token.kind == "comment" or token == Token("sign", ";") for token in tokens):
+        return "it holds a comment or a semicolon; it must be one SELECT"
+    before = _END
+    for token in tokens:
+        if token.kind == "word" and token.text in CHANGING and before != Token("sign", "."):
+            return f"it holds {token.text.upper()}, and a source is only read; put the name of a column in quotes"
+        before = token
     return None
 
 
@@ -142,6 +182,28 @@ def _why(tokens: list[Token], may_be_name: bool) -> str | None:
     if deepest > MAX_DEPTH:
         return f"its brackets are nested deeper than {MAX_DEPTH}"
     return _why_query(tokens) or _why_call(tokens) or _why_date(tokens)
+
+
+def _why_aggregate(tokens: list[Token]) -> str | None:
+    for token, following in pairwise(tokens):
+        if token.is_name and following == Token("sign", "(") and token.text in _WHY_AGGREGATE:
+            return f"{token.text}() is refused: {_WHY_AGGREGATE[token.text]}"
+    return None
+
+
+def _why_in_query(tokens: list[Token]) -> str | None:
+    if any(token.kind == "open" for token in tokens):
+        return "a quote is opened and not closed"
+    for position, (token, following) in enumerate(pairwise(tokens)):
+        if token == Token("word", "using") and following.kind == "text":
+            return f"it runs a script (USING): {_REACHES_OUT}"
+        if token == Token("word", "tablesample"):
+            return f"TABLESAMPLE is refused: {_WHY_CALL['rand']}"
+        if token.is_name and token.text in FILE_FORMATS and following == Token("sign", "."):
+            after = tokens[position + 2]
+            if after.kind == "quoted" and set(after.text) & {"/", ":"}:
+                return "it reads files by their path; use path and format, or a table of the catalog"
+    return _why_call(tokens) or _why_aggregate(tokens) or _why_date(tokens)
 
 
 def _why_query(tokens: list[Token]) -> str | None:

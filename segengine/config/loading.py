@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from segengine.config.part import Part
 from segengine.config.paths import resolve
 from segengine.config.problems import Problem, as_error, problems_of
 from segengine.config.times import parse_moment
+from segengine.config.values import SECRET_NAME
 from segengine.errors import ConfigError
 
 __all__ = ["load", "parse", "with_as_of"]
@@ -23,6 +25,9 @@ PATHS: tuple[tuple[str, ...], ...] = (
     ("tables", "customers", "path"),
     ("output", "path"),
 )
+
+
+REFERENCES = re.compile(r"(\$\{env:\w+\})+")
 
 
 def load(path: str | Path, *, environ: Mapping[str, str] | None = None) -> Config:
@@ -61,6 +66,7 @@ def parse(text: str, *, file: str = "config", folder: Path, environ: Mapping[str
     """
     document = read(text, file=file, environ=environ)
     written, problems = _resolve_paths(document, folder)
+    problems += _written_secrets(document)
     try:
         config = Config.model_validate(document.values)
     except ValidationError as error:
@@ -101,6 +107,19 @@ def _resolve_paths(document: Document, folder: Path) -> tuple[dict[tuple[str, ..
         except ValueError as error:
             problems.append(Problem(path, str(error)))
     return written, problems
+
+
+def _written_secrets(document: Document) -> list[Problem]:
+    """Logins and keys that the file itself holds, where only a reference to the environment may stand."""
+    jdbc = [("tables", table, "jdbc", key) for table in ("transactions", "customers") for key in ("user", "password")]
+    spark = [("spark", key) for key in _section(document, ("spark",)) or {} if re.search(SECRET_NAME, key)]
+    found = []
+    for path in (*jdbc, *spark):
+        value = (_section(document, path[:-1]) or {}).get(path[-1])
+        if value is not None and REFERENCES.fullmatch(document.templates.get(path, "")) is None:
+            todo = f"Write {path[-1]}: ${{env:NAME}}, and set that variable where segengine runs."
+            found.append(Problem(path, "must come from the environment", todo, shows_value=False))
+    return found
 
 
 def _section(document: Document, path: tuple[str, ...]) -> dict[str, object] | None:

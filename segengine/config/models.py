@@ -22,6 +22,7 @@ from segengine.config.values import (
     MomentValue,
     Span,
     SpanOrAll,
+    SparkOption,
     Zone,
     snake_case,
 )
@@ -47,6 +48,7 @@ Weights = Annotated[
     ],
     Frozen,
 ]
+SparkOptions = Annotated[Mapping[SparkOption, Text], Frozen]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 FEATURE_PATTERN = r"^([a-z][a-z0-9_]*|attributes\..+)$"
 FeatureName = Annotated[str, StringConstraints(pattern=FEATURE_PATTERN)]
@@ -173,6 +175,12 @@ class Config(Part):
     segments: Segments = Field(Segments(), description="How many segments, and how large.")
     retrain: Retrain = Field(Retrain(), description="When `segengine run` trains a new model before it scores.")
     output: Output = Field(description="Where results go.")
+    spark: SparkOptions = Field(
+        {},
+        validate_default=True,
+        description="Settings that a session of our own is started with, for stores and catalogs: spark.hadoop.*, "
+        "spark.sql.catalog.*, spark.jars and its packages. Secrets as ${env:NAME}.",
+    )
 
     _written_paths: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
     """Paths as the file has them: a configuration that moves with its folder keeps its fingerprint."""
@@ -235,7 +243,9 @@ class Config(Part):
 
     def redact(self, text: str) -> str:
         """`text` with the values of `${env:NAME}` (those of four characters and more) replaced by that reference."""
-        return redact(text, self._secrets)
+        tables = (self.tables.transactions, self.tables.customers)
+        known = [t.jdbc.password.get_secret_value() for t in tables if t is not None and t.jdbc and t.jdbc.password]
+        return redact(text, {**dict.fromkeys(known, "(password)"), **self._secrets})
 
     def _span(self, text: str | None) -> History:
         if text is None:

@@ -11,7 +11,7 @@ __all__ = ["OWN_FOLDERS", "is_uri", "overlap", "resolve"]
 
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 GLOB = re.compile(r"[*?\[{]")
-OWN_FOLDERS = ("gold", "models", "quarantine", "runs", "reports", "powerbi")
+OWN_FOLDERS = ("gold", "models", "quarantine", "runs", "reports", "powerbi", "work")
 """What a run writes below the output folder."""
 
 

@@ -87,7 +87,7 @@ looks like one of these, put it in backticks.
 ## Not there
 
 `tracking` (MLflow) is not read as yet, and so it is refused like every other unknown key: a key that is accepted and
-does nothing would be a lie. Databases and other formats come with the reader that reads them.
+does nothing would be a lie.
 """
 
 

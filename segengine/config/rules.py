@@ -12,7 +12,7 @@ from segengine.config.paths import overlap
 
 if TYPE_CHECKING:
     from segengine.config.models import Config, Features, Segments
-    from segengine.config.sources import CustomersTable, TableSource
+    from segengine.config.sources import CustomersTable, JdbcOptions, TableSource
 
 __all__ = [
     "DEFAULT_FAMILIES",
@@ -21,6 +21,7 @@ __all__ = [
     "of_config",
     "of_customers",
     "of_features",
+    "of_jdbc",
     "of_segments",
     "of_source",
 ]
@@ -70,14 +71,34 @@ RESERVED_NAMES = frozenset(
 
 def of_source(table: TableSource) -> Iterator[Wrong]:
     """Where a table is, and options that would do nothing."""
-    if table.path is None and table.table is None:
-        yield Wrong((), "needs a path (files) or a table (a name in a catalog)")
-    if table.path is not None and table.table is not None:
-        yield Wrong(("table",), "cannot be used beside path", "Keep one of the two.")
-    if "csv" in table.model_fields_set and (table.format != "csv" or table.table is not None):
+    given = [key for key in ("path", "table", "query", "jdbc") if getattr(table, key) is not None]
+    if not given:
+        yield Wrong((), "needs a path (files), a table (a name in a catalog), a query, or a jdbc section (a database)")
+    for key in given[1:]:
+        yield Wrong((key,), f"cannot be used beside {given[0]}", "Keep one of the two.")
+    if table.jdbc is not None and table.format != "jdbc":
+        yield Wrong(("jdbc",), "is for format: jdbc only", "Set format: jdbc, or remove it.")
+    if table.format == "jdbc" and table.jdbc is None:
+        yield Wrong(("format",), "jdbc needs a jdbc section, which says where the database is")
+    if "csv" in table.model_fields_set and (table.format != "csv" or table.path is None):
         yield Wrong(("csv",), "is for files of format: csv only", "Set format: csv, or remove it.")
-    if table.version is not None and table.format != "delta" and table.table is None:
-        yield Wrong(("version",), "is for Delta tables only", "Set format: delta, or remove it.")
+    keeps_versions = table.table is not None or (table.path is not None and table.format == "delta")
+    if table.version is not None and not keeps_versions:
+        yield Wrong(
+            ("version",), "is for tables of a catalog and Delta tables only", "Set format: delta, or remove it."
+        )
+
+
+def of_jdbc(jdbc: JdbcOptions) -> Iterator[Wrong]:
+    """One thing to read, and a login that is whole."""
+    if jdbc.table is None and jdbc.query is None:
+        yield Wrong((), "needs a table or a query")
+    if jdbc.table is not None and jdbc.query is not None:
+        yield Wrong(("query",), "cannot be used beside table", "Keep one of the two.")
+    if jdbc.password is not None and jdbc.user is None:
+        yield Wrong(("user",), "is missing, and there is a password")
+    if "partitions" in jdbc.model_fields_set and jdbc.partition_column is None:
+        yield Wrong(("partitions",), "does nothing without partition_column", "Add one, or remove it.")
 
 
 def of_customers(table: CustomersTable) -> Iterator[Wrong]:

@@ -5,17 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from segengine.config import rules
 from segengine.config.part import Expression, ExpressionOrName, Frozen, Part, Text, Wrong, known_key, refuse
-from segengine.config.values import ATTRIBUTES_SCHEMA, TableName, Zone, as_attributes, snake_case
+from segengine.config.values import (
+    ATTRIBUTES_SCHEMA,
+    DatabaseQuery,
+    DatabaseTable,
+    JdbcUrl,
+    Query,
+    TableName,
+    Zone,
+    as_attributes,
+    snake_case,
+)
 
 __all__ = [
     "CUSTOMER_ROLES",
     "LINE_ROLES",
     "CsvOptions",
     "CustomersTable",
+    "JdbcOptions",
     "TableSource",
     "Tables",
     "TransactionsTable",
@@ -85,17 +104,49 @@ class CsvOptions(Part):
     )
 
 
+class JdbcOptions(Part):
+    """A database, for format: jdbc. It is read once, into a snapshot that lasts as long as the run."""
+
+    url: JdbcUrl = Field(description="Where the database is: jdbc:postgresql://host:5432/name. No user, no password.")
+    table: DatabaseTable | None = Field(None, description="A table or view of the database, such as sales.lines.")
+    query: DatabaseQuery | None = Field(None, description="One SELECT in the database's own SQL, instead of table.")
+    user: Text | None = Field(None, description="Who reads, as ${env:NAME}; an account that can only read is best.")
+    password: SecretStr | None = Field(None, description="As ${env:NAME}, never the password itself.")
+    driver: Text | None = Field(None, description="The driver's class, where its JAR does not announce it.")
+    partition_column: Text | None = Field(
+        None,
+        description="A number, date or time by whose ranges the rows are read in parallel; one reader when absent.",
+    )
+    partitions: int = Field(8, ge=2, le=1000, description="How many ranges, and so connections, at most.")
+    fetch_size: int = Field(10_000, ge=1, le=1_000_000, description="Rows that come over at a time.")
+
+    @model_validator(mode="after")
+    def _check_jdbc(self) -> JdbcOptions:
+        refuse(rules.of_jdbc(self))
+        return self
+
+
 class TableSource(Part):
-    """Where a table is: files (`path`) or a catalog table (`table`)."""
+    """Where a table is: files (`path`), a catalog table (`table`), a query over them (`query`), or a database."""
 
     path: Text | None = Field(None, description="A file, a folder, a glob, or a URI of a store Spark can read.")
     table: TableName | None = Field(None, description="A table of Spark's catalog, instead of path.")
-    format: Literal["parquet", "delta", "csv", "json"] = Field("parquet", description="What the files are.")
+    query: Query | None = Field(
+        None,
+        description="One SELECT over tables of Spark's catalog, instead of path. It is run once, into a snapshot that "
+        "lasts as long as the run.",
+    )
+    format: Literal["parquet", "delta", "csv", "json", "orc", "jdbc"] = Field(
+        "parquet", description="What the files are; jdbc: the table is in a database."
+    )
+    jdbc: JdbcOptions | None = Field(None, description="Which database, for format: jdbc.")
     csv: CsvOptions = Field(CsvOptions(), description="How CSV files are written.")
     timezone: Zone | None = Field(
         None, description="Where the wall clock hangs that times without a zone were read from; timezone when absent."
     )
-    version: int | None = Field(None, ge=0, description="The Delta version to read; the newest when absent.")
+    version: int | None = Field(
+        None, ge=0, description="The Delta version or Iceberg snapshot to read; the newest when absent."
+    )
 
     @model_validator(mode="after")
     def _check_source(self) -> TableSource:

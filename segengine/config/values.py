@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from segengine.config.expressions import why_refused_foreign_query, why_refused_query
 from segengine.config.part import Text, Wrong, refuse, refuse_value
 from segengine.config.times import Moment, parse_moment, parse_span
 
@@ -18,10 +19,15 @@ __all__ = [
     "ATTRIBUTES_SCHEMA",
     "CapValue",
     "Currency",
+    "DatabaseQuery",
+    "DatabaseTable",
+    "JdbcUrl",
     "KValue",
     "MomentValue",
+    "Query",
     "Span",
     "SpanOrAll",
+    "SparkOption",
     "TableName",
     "Zone",
     "as_attributes",
@@ -30,6 +36,22 @@ __all__ = [
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,59}")
 TABLE_NAME = re.compile(r"(`[^`]+`|\w+)(\.(`[^`]+`|\w+)){0,3}")
+DATABASE_PART = r'(?:"[^"\0]+"|`[^`\0]+`|\[[^\]\0]+\]|[\w$#]+)'
+DATABASE_TABLE = re.compile(rf"{DATABASE_PART}(?:\.{DATABASE_PART}){{0,3}}")
+URL_LOGIN = re.compile(r"(?i)[^/:@]+[/:][^/:@]+@|[?&;](user(name)?|password|passwd|pwd|\w*secret\w*|\w*token\w*)=")
+SECRET_NAME = (
+    r"(?i)secret|passw(or)?d|pwd|token|access[._-]?key|account[._-]?key|api[._-]?key|shared[._-]?access"
+    r"|connection[._-]?string|credential|[.]sas([.]|$)|sig="
+)
+"""Names of settings that hold secrets. Spark's own pattern lets Azure account keys and SAS signatures through."""
+SPARK_PREFIXES = ("spark.hadoop.", "spark.sql.catalog.")
+SPARK_OPTIONS = (
+    "spark.jars",
+    "spark.jars.excludes",
+    "spark.jars.ivySettings",
+    "spark.jars.packages",
+    "spark.jars.repositories",
+)
 WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 K_LEAST, K_MOST = 2, 50
 K_TEXT = "must be a whole number or two of them, such as 5 or [3, 10]"
@@ -79,6 +101,43 @@ def _table_name(text: str) -> str:
     if TABLE_NAME.fullmatch(text) is None:
         refuse_value("must be a table's name, such as catalog.schema.name", "Put other characters in backticks.")
     return text
+
+
+def _query(text: str) -> str:
+    reason = why_refused_query(text)
+    if reason is not None:
+        refuse_value(f"cannot be used as a query: {reason}")
+    return text
+
+
+def _database_query(text: str) -> str:
+    reason = why_refused_foreign_query(text)
+    if reason is not None:
+        refuse_value(f"cannot be used as a query: {reason}")
+    return text
+
+
+def _database_table(text: str) -> str:
+    if DATABASE_TABLE.fullmatch(text) is None:
+        refuse_value("must be a table's name, such as sales.lines", "Put other characters in the database's quotes.")
+    return text
+
+
+def _jdbc_url(text: str) -> str:
+    if re.match(r"jdbc:[A-Za-z][\w+-]*:\S+$", text) is None:
+        refuse_value("must be a JDBC address, such as jdbc:postgresql://host:5432/name")
+    if URL_LOGIN.search(text):
+        refuse_value("must not hold a user, a password or a token", "Write user: and password: as ${env:NAME}.")
+    return text
+
+
+def _spark_option(name: str) -> str:
+    if not name.startswith(SPARK_PREFIXES) and name not in SPARK_OPTIONS:
+        near = get_close_matches(name, SPARK_OPTIONS, n=1, cutoff=0.8)
+        known = f"Here are {', '.join(f'{one}*' for one in SPARK_PREFIXES)} and {', '.join(SPARK_OPTIONS)}."
+        hint = f"Did you mean {near[0]}? " if near else ""
+        refuse_value("is not a setting that belongs here", f"{hint}{known} Others go to spark-submit --conf.")
+    return name
 
 
 def snake_case(name: str) -> str:
@@ -150,6 +209,11 @@ Span = Annotated[Text, AfterValidator(_span)]
 SpanOrAll = Annotated[Text, AfterValidator(_span_or_all)]
 Zone = Annotated[Text, AfterValidator(_zone)]
 Currency = Annotated[str, AfterValidator(_currency)]
+DatabaseQuery = Annotated[Text, AfterValidator(_database_query)]
+DatabaseTable = Annotated[Text, AfterValidator(_database_table)]
+JdbcUrl = Annotated[Text, AfterValidator(_jdbc_url)]
+Query = Annotated[Text, AfterValidator(_query)]
+SparkOption = Annotated[str, AfterValidator(_spark_option)]
 TableName = Annotated[Text, AfterValidator(_table_name)]
 MomentValue = Annotated[dt.datetime | dt.date | Literal["latest"], BeforeValidator(_moment)]
 KValue = Annotated[tuple[int, int] | int, BeforeValidator(_k), WithJsonSchema(K_SCHEMA)]

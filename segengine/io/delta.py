@@ -31,6 +31,10 @@ class PinnedTable:
     fingerprint: str
     warnings: tuple[str, ...] = ()
 
+    @property
+    def is_delta(self) -> bool:
+        return self.format == "delta"
+
 
 def read_delta(spark: SparkSession, table: AnyTable, name: str) -> PinnedTable:
     """The Delta table at a path, at the configured version or the newest there is now.
@@ -62,7 +66,7 @@ def read_delta(spark: SparkSession, table: AnyTable, name: str) -> PinnedTable:
 
 
 def read_catalog(spark: SparkSession, table: AnyTable, name: str) -> PinnedTable:
-    """A table or view of the catalog; a Delta table is pinned as `read_delta` does.
+    """A table or view of the catalog; a Delta table is pinned as `read_delta` does, an Iceberg table to a snapshot.
 
     InputError when there is no such table, or a version is asked for and the table keeps none.
     """
@@ -80,11 +84,14 @@ def read_catalog(spark: SparkSession, table: AnyTable, name: str) -> PinnedTable
     try:
         newest = _newest_version(spark, target)
     except PySparkException:  # not a Delta table: a view, Parquet, Hive, Iceberg
+        iceberg = _pinned_iceberg(spark, target, table.version, name, str(table.table))
+        if iceberg is not None:
+            return iceberg
         if table.version is not None:
             raise InputError(
                 f"{name}: the table keeps no versions.",
                 where=f"tables.{name}.version: {table.version}",
-                todo="Leave the version out; only Delta tables have one.",
+                todo="Leave the version out; only Delta and Iceberg tables have one.",
             ) from None
         warning = f"{name}: {table.table} keeps no versions; it must not change while a run reads it."
         return PinnedTable(rows, None, "table", 0, 0, "", (warning,))
@@ -109,6 +116,30 @@ def _pinned(spark: SparkSession, rows: DataFrame, target: str, version: int, new
     size = int(detail[2]) if is_newest else 0
     fingerprint = hashlib.sha256(f"{detail[0]}@{version}".encode()).hexdigest()
     return PinnedTable(rows, version, "delta", files, size, fingerprint)
+
+
+def _pinned_iceberg(spark: SparkSession, target: str, wanted: int | None, name: str, told: str) -> PinnedTable | None:
+    """The table at a snapshot, the newest of its main branch when none is wanted; null when it is not Iceberg's."""
+    try:
+        refs = spark.sql(f"SELECT snapshot_id FROM {target}.`refs` WHERE name = 'main'").collect()
+    except PySparkException:
+        return None
+    if not refs:
+        return PinnedTable(spark.read.table(target), None, "iceberg", 0, 0, "")  # nothing was ever written
+    snapshot = int(refs[0][0]) if wanted is None else wanted
+    listed = spark.sql(f"SELECT snapshot_id, summary FROM {target}.`snapshots`").where(f"snapshot_id = {snapshot}")
+    found = listed.collect()
+    if not found:
+        raise InputError(
+            f"{name}: the Iceberg table has no snapshot {snapshot}.",
+            where=f"tables.{name}.version",
+            todo=f"Take one of SELECT snapshot_id, committed_at FROM {told}.snapshots; expired ones are gone.",
+        )
+    summary = found[0][1] or {}
+    rows = spark.sql(f"SELECT * FROM {target} VERSION AS OF {snapshot}")
+    fingerprint = hashlib.sha256(f"{target}@{snapshot}".encode()).hexdigest()
+    files, size = int(summary.get("total-data-files", 0)), int(summary.get("total-files-size", 0))
+    return PinnedTable(rows, snapshot, "iceberg", files, size, fingerprint)
 
 
 def _cannot_read(error: Exception, name: str, where: str, version: int | None) -> InputError | InfrastructureError:

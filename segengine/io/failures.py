@@ -54,7 +54,7 @@ def explain_read_failure(error: BaseException, source_name: str, sources: Iterab
 
     Spark 3.5 does not say which compressed file is damaged; those of `sources` are looked through then.
     """
-    text = "\n".join(_texts(error))
+    text = "\n".join(texts_of(error))
     reason = next((meaning for sign, meaning in _SIGNS if sign in text), None)
     condition = _CONDITIONS.search(text)
     if reason is None and condition is None:
@@ -81,7 +81,7 @@ def _damaged_file(sources: Iterable[Source]) -> str:
     return ""
 
 
-def _texts(error: BaseException) -> Iterator[str]:
+def texts_of(error: BaseException) -> Iterator[str]:
     """Messages of an error and of what caused it; py4j keeps Java's in `java_exception` and in its own text."""
     seen: set[int] = set()
     current: BaseException | None = error

@@ -5,11 +5,13 @@ How `write_atomic` replaces a file depends on the store:
     hdfs, viewfs, file   a temporary file, then FileContext.rename with OVERWRITE: atomic on HDFS
     s3, s3a, s3n, gs,    one PUT: an object appears whole, when the stream is closed
     oss, cosn
-    abfs, abfss, wasb,   a temporary file; the old file is deleted and the new one renamed: a reader can find no file
-    dbfs and others      for some milliseconds, so `read_bytes` looks again before it says so
+    abfs, abfss, dbfs    a temporary file, renamed to a name that says it is whole; the old file is deleted, and the
+    and others           new one takes its name. For some milliseconds there is none: `read_bytes` looks again. A
+                         writer that dies just then leaves the whole new file, which `read_bytes` takes.
 
-`create_exclusive` is atomic on HDFS and local disks. On object stores Hadoop checks and then writes: two callers within
-the same moment can both be told that they won (S3A: unless fs.s3a.create.conditional.enabled, Hadoop 3.4.2).
+`create_exclusive` is atomic on HDFS, local disks, Azure, and S3 where S3A writes conditionally (Hadoop 3.4.2, unless
+fs.s3a.create.conditional.enabled is off). Elsewhere Hadoop checks and then writes: two callers within the same moment
+can both be told that they won.
 """
 
 from __future__ import annotations
@@ -30,7 +32,16 @@ if TYPE_CHECKING:
 
 PUT_IS_ATOMIC = frozenset({"s3", "s3a", "s3n", "gs", "oss", "cosn"})
 RENAME_IS_ATOMIC = frozenset({"hdfs", "viewfs", "file"})
-LOOK_AGAIN_SECONDS = (0.1, 0.4)
+LOOK_AGAIN_SECONDS = (0.02, 0.1, 0.4)
+WHOLE = ".whole.tmp"
+"""How the name of a temporary file ends that only has to take its place."""
+IF_NONE_MATCH = "fs.option.create.conditional.overwrite"
+"""Hadoop's name of a PUT that the store refuses where there is an object already."""
+TAKEN = ("AlreadyExists", "already exists", "PreconditionFailed", "Status Code: 412", ", 412,")
+REPLACED = ("Status Code: 412", "RemoteFileChanged", "ConditionNotMet", "PreconditionFailed", ", 412,")
+"""What stores say to a reader whose file was replaced between two of its requests."""
+Paths = list[Any]
+"""Spelled out here because the store has a method called `list`."""
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
@@ -44,13 +55,16 @@ class HadoopStore:
 
     def read_bytes(self, rel: str) -> bytes:
         path = self._path(rel)
-        waits = () if self._scheme in PUT_IS_ATOMIC | RENAME_IS_ATOMIC else LOOK_AGAIN_SECONDS
         with self._reading(rel):
-            for seconds in waits:
-                if self._fs.exists(path):
-                    break
+            for seconds in LOOK_AGAIN_SECONDS:
+                try:
+                    if self._replaces_in_one_step or self._fs.exists(path):
+                        return b"".join(self._chunks(path))
+                except Exception as error:  # py4j has one type for all of Java's
+                    if not self._was_replaced(error):
+                        raise
                 time.sleep(seconds)
-            return b"".join(self._chunks(path))
+            return b"".join(self._chunks(path if self._replaces_in_one_step else self._newest_whole(path)))
 
     def write_atomic(self, rel: str, data: bytes) -> None:
         path = self._path(rel)
@@ -64,6 +78,8 @@ class HadoopStore:
                 self._replace(temporary, path)
             finally:
                 self._fs.delete(temporary, False)
+            if not self._replaces_in_one_step:
+                self._delete_whole(path)
 
     def create_exclusive(self, rel: str, data: bytes) -> bool:
         path = self._path(rel)
@@ -71,10 +87,13 @@ class HadoopStore:
             return False
         with self._writing("Writing a file", rel):
             try:
-                self._write(path, data, overwrite=False)
+                if self._fs.hasPathCapability(path, IF_NONE_MATCH):
+                    self._write_if_none(path, data)
+                else:
+                    self._write(path, data, overwrite=False)
             except Exception as error:
                 # py4j has one type for all of Java's
-                if "AlreadyExists" in first_line(error) or "already exists" in first_line(error):
+                if any(sign in first_line(error) for sign in TAKEN):
                     return False
                 raise
         return True
@@ -90,7 +109,8 @@ class HadoopStore:
             inside = below(rel)
             statuses = list(self._fs.listStatus(self._path(rel)))
             entries = [self._entry(status, f"{inside}/{status.getPath().getName()}".lstrip("/")) for status in statuses]
-        return sorted((entry for entry in entries if is_listed(entry.name)), key=lambda entry: entry.name)
+        listed = {entry.name: entry for entry in entries if is_listed(entry.name)}  # Azurite lists a folder twice
+        return [listed[name] for name in sorted(listed)]
 
     def walk(self, rel: str = "") -> Entries:
         if not self.exists(rel):
@@ -102,11 +122,14 @@ class HadoopStore:
             while found.hasNext():
                 status = found.next()
                 entries.append(self._entry(status, status.getPath().toString().removeprefix(base).lstrip("/")))
-        return sorted((entry for entry in entries if is_listed(entry.name)), key=lambda entry: entry.path)
+        listed = {entry.path: entry for entry in entries if is_listed(entry.name)}
+        return [listed[path] for path in sorted(listed)]
 
     def delete(self, rel: str) -> None:
         with self._writing("Deleting", rel):
             self._fs.delete(self._path(rel), True)
+            if below(rel) and not self._replaces_in_one_step:
+                self._delete_whole(self._path(rel))
 
     def rename(self, rel: str, to_rel: str) -> None:
         source, target = self._path(rel), self._path(to_rel)
@@ -114,8 +137,7 @@ class HadoopStore:
             if self._fs.exists(target):  # Hadoop would move the folder into it
                 raise FileExistsError(0, f"{target.toString()} exists already")
             self._fs.mkdirs(target.getParent())
-            if not self._fs.rename(source, target):
-                raise OSError(0, f"the store refused to rename to {target.toString()}")
+            self._rename(source, target)
 
     def make_folder(self, rel: str) -> None:
         with self._writing("Making a folder", rel):
@@ -165,8 +187,41 @@ class HadoopStore:
         finally:
             stream.close()
 
+    def _was_replaced(self, error: Exception) -> bool:
+        """Whether a reader met the very moment of a replacement: stores refuse to go on with another file's bytes."""
+        text = str(error)
+        gone = not self._replaces_in_one_step and "FileNotFound" in text
+        return gone or any(sign in text for sign in REPLACED)
+
+    @property
+    def _replaces_in_one_step(self) -> bool:
+        return self._scheme in PUT_IS_ATOMIC | RENAME_IS_ATOMIC
+
+    def _whole(self, path: Any) -> Paths:
+        """Files that only had to take the name of this one when their writer died, the oldest first."""
+        parent, start = path.getParent(), f".{path.getName()}."
+        if not self._fs.exists(parent):
+            return []
+        found = [s for s in self._fs.listStatus(parent) if s.getPath().getName().startswith(start)]
+        whole = [status for status in found if status.getPath().getName().endswith(WHOLE)]
+        return [status.getPath() for status in sorted(whole, key=lambda status: status.getModificationTime())]
+
+    def _newest_whole(self, path: Any) -> Any:
+        return self._whole(path)[-1] if not self._fs.exists(path) and self._whole(path) else path
+
+    def _delete_whole(self, path: Any) -> None:
+        for left in self._whole(path):
+            self._fs.delete(left, False)
+
+    def _write_if_none(self, path: Any, data: bytes) -> None:
+        builder = self._fs.createFile(path).overwrite(True).recursive().must(IF_NONE_MATCH, True)
+        self._fill(builder.build(), data)
+
     def _write(self, path: Any, data: bytes, *, overwrite: bool) -> None:
-        stream = self._fs.create(path, overwrite)
+        self._fill(self._fs.create(path, overwrite), data)
+
+    @staticmethod
+    def _fill(stream: Any, data: bytes) -> None:
         try:
             stream.write(data)
             if stream.hasCapability("hsync"):
@@ -176,15 +231,20 @@ class HadoopStore:
 
     def _replace(self, temporary: Any, path: Any) -> None:
         if self._scheme not in RENAME_IS_ATOMIC:
+            whole = self._jvm.org.apache.hadoop.fs.Path(f"{temporary.toString().removesuffix('.tmp')}{WHOLE}")
+            self._rename(temporary, whole)
             self._fs.delete(path, False)
-            if not self._fs.rename(temporary, path):
-                raise OSError(0, f"the store refused to rename to {path.toString()}")
+            self._rename(whole, path)
             return
         rename = self._jvm.java.lang.Class.forName("org.apache.hadoop.fs.Options$Rename")
         options = self._jvm.java.lang.reflect.Array.newInstance(rename, 1)
         self._jvm.java.lang.reflect.Array.set(options, 0, rename.getField("OVERWRITE").get(None))
         context = self._jvm.org.apache.hadoop.fs.FileContext.getFileContext(self._fs.getUri(), self._fs.getConf())
         context.rename(self._fs.makeQualified(temporary), self._fs.makeQualified(path), options)
+
+    def _rename(self, source: Any, target: Any) -> None:
+        if not self._fs.rename(source, target):
+            raise OSError(0, f"the store refused to rename to {target.toString()}")
 
     @contextmanager
     def _reading(self, rel: str) -> Iterator[None]:

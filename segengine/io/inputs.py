@@ -114,8 +114,9 @@ class HadoopInputs:
         base = self._fs.makeQualified(root).toString()
         if len(statuses) == 1 and statuses[0].isFile() and self.exists(location):
             base = base.rsplit("/", 1)[0]
-        files = [self._file(status, base) for top in statuses for status in self._below(top)]
-        return base, sorted((file for file in files if not _below_hidden(file.name)), key=lambda file: file.name)
+        files = {file.uri: file for top in statuses for file in (self._file(s, base) for s in self._below(top))}
+        visible = [file for file in files.values() if not _below_hidden(file.name)]
+        return base, sorted(visible, key=lambda file: file.name)
 
     def _below(self, status: Any) -> Iterator[Any]:
         if status.isFile():

@@ -1,7 +1,8 @@
-"""Bring a table in: files, Delta tables and catalog tables, refused when they cannot be trusted."""
+"""Bring a table in: files, catalog tables, queries and databases, refused when they cannot be trusted."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -18,9 +19,13 @@ from segengine.io.delta import PinnedTable, read_catalog, read_delta
 from segengine.io.expected import refuse_missing
 from segengine.io.failures import explain_read_failure
 from segengine.io.inputs import FileSet, InputFile, find_files, first_line, inputs_for
+from segengine.io.jdbc import explained, location_of, read_jdbc
 from segengine.io.json import read_json
 from segengine.io.lines import charset, first_invalid_byte, not_decodable
+from segengine.io.orc import read_orc
 from segengine.io.parquet import read_parquet
+from segengine.io.query import explained_query, read_query
+from segengine.io.snapshot import take_snapshot
 from segengine.io.source import AnyTable, Source, SourceFacts, quoted, refuse_clashes
 
 if TYPE_CHECKING:
@@ -31,14 +36,17 @@ __all__ = ["Source", "SourceFacts", "check_encoding", "check_rows_read", "explai
 _MAX_FILES_SEARCHED = 20
 
 
-def read_table(spark: SparkSession, table: AnyTable, name: str, config: Config) -> Source:
+def read_table(spark: SparkSession, table: AnyTable, name: str, config: Config, *, work: str | None = None) -> Source:
     """Read the table that the configuration calls `name` ("transactions" or "customers").
 
     Looks at headers, footers and schemas, and reads no rows yet (JSON: one pass for the schema; Delta and catalog
-    tables: the first row). Raises InputError for files that are missing, empty, damaged or differ, and for columns that
-    are not there.
+    tables: the first row). A database and a query are read here, once, into a snapshot in the folder `work`, a URI of
+    the run's own; without one they are refused (ValueError). Raises InputError for files that are missing, empty,
+    damaged or differ, and for columns that are not there; InfrastructureError for what does not answer.
     """
     try:
+        if table.jdbc is not None or table.query is not None:
+            return _from_snapshot(spark, table, name, config, work)
         if table.table:
             return _from_pinned(read_catalog(spark, table, name), table, name, config, has_files=False)
         if table.format == "delta":
@@ -52,7 +60,9 @@ def read_table(spark: SparkSession, table: AnyTable, name: str, config: Config) 
             raise known from error
         if isinstance(error, PySparkException):
             raise InputError(
-                f"{name}: Spark cannot read the table.", where=table.path or table.table or "", found=first_line(error)
+                f"{name}: Spark cannot read the table.",
+                where=table.path or table.table or f"tables.{name}",
+                found=first_line(error),
             ) from error
         raise
 
@@ -67,6 +77,10 @@ def _from_files(spark: SparkSession, table: AnyTable, name: str, config: Config)
     encoding = "utf-8"
     if table.format == "parquet":
         raw, expected = read_parquet(spark, inputs, found, name, _timezone(table, config))
+        columns = tuple(raw.columns)
+        rows = _with_ours(_instants(raw, table, config), columns, F.col("_metadata.file_path"))
+    elif table.format == "orc":
+        raw, expected = read_orc(spark, inputs, found, name, _timezone(table, config))
         columns = tuple(raw.columns)
         rows = _with_ours(_instants(raw, table, config), columns, F.col("_metadata.file_path"))
     elif table.format == "csv":
@@ -98,9 +112,39 @@ def _from_pinned(pinned: PinnedTable, table: AnyTable, name: str, config: Config
         files=pinned.files,
         size_bytes=pinned.size_bytes,
         rows_expected=None,
-        delta_version=pinned.version,
+        delta_version=pinned.version if pinned.is_delta else None,
         fingerprint=pinned.fingerprint,
         warnings=pinned.warnings,
+        iceberg_snapshot=None if pinned.is_delta else pinned.version,
+    )
+    return Source(name, rows, columns, text_casts=False, facts=facts)
+
+
+def _from_snapshot(spark: SparkSession, table: AnyTable, name: str, config: Config, work: str | None) -> Source:
+    """A database or a query, read once. What the configuration names is looked for before any row is."""
+    if work is None:
+        raise ValueError(f"{name}: a database or a query needs a working folder for its snapshot")
+    explain: Callable[[Exception], Exception]
+    if table.jdbc is not None:
+        jdbc = table.jdbc
+        raw, location, explain = read_jdbc(spark, jdbc, name), location_of(jdbc), lambda e: explained(e, jdbc, name)
+    else:
+        raw, location = read_query(spark, table.query or "", name), f"tables.{name}.query"
+        explain = lambda e: explained_query(e, name)  # noqa: E731  - beside its twin above
+    columns = tuple(raw.columns)
+    refuse_clashes(columns, name, location)
+    refuse_missing(raw, columns, table, name)
+    kept = take_snapshot(spark, raw, f"{work}/{name}", name, location, explain)
+    rows = _with_ours(_instants(kept.rows, table, config), columns, F.lit(None).cast(StringType()))
+    facts = SourceFacts(
+        name=name,
+        format="query" if table.jdbc is None else "jdbc",
+        location=location,
+        files=len(kept.files.files),
+        size_bytes=kept.files.size_bytes,
+        rows_expected=kept.rows_expected,
+        delta_version=None,
+        fingerprint="",
     )
     return Source(name, rows, columns, text_casts=False, facts=facts)
 

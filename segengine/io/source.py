@@ -45,13 +45,15 @@ class SourceFacts:
     fingerprint: str
     """SHA-256 over the sorted (name, size, time) of the files, or over Delta table and version; empty when unknown."""
     warnings: tuple[str, ...] = ()
+    iceberg_snapshot: int | None = None
 
 
 @dataclass(frozen=True)
 class Source:
     """A table that was brought in.
 
-    `rows` has their columns under their names, then ours: `_source_file` (string, null for catalog tables), `_defect`
+    `rows` has their columns under their names, then ours: `_source_file` (string, null for catalog tables,
+    databases and queries), `_defect`
     (string: null, short_row, long_row, unclosed_quote or malformed_row) and `_defect_text` (string: the raw line of a
     defective row, else null). Where `_defect` is set, their columns are null.
     """

@@ -114,7 +114,7 @@ LINES = sorted(file.stem.removeprefix("spark-") for file in (ROOT / "requirement
 
 
 @pytest.mark.parametrize(
-    "file", ["lock.txt", "build.txt", "java.txt", "bench.txt", *(f"spark-{line}.txt" for line in LINES)]
+    "file", ["lock.txt", "build.txt", "java.txt", "bench.txt", "moto.txt", *(f"spark-{line}.txt" for line in LINES)]
 )
 def test_every_locked_package_has_an_exact_version_and_hashes_and_no_address(file):
     text = (ROOT / "requirements" / file).read_text(encoding="utf-8")

@@ -129,9 +129,9 @@ def test_the_proxy_of_the_environment_is_passed_to_java(tool, tmp_path, monkeypa
 def test_a_jar_with_another_hash_is_refused(tool, tmp_path, monkeypatch):
     env = tool.Environment(tmp_path / "venv")
 
-    def resolve(env, java, scratch):
+    def resolve(env, java, scratch, source):
         (scratch / "jars").mkdir()
-        for name in tool.wanted_jars(env):
+        for name in tool.wanted_jars(env.jars):
             (scratch / "jars" / name).write_bytes(b"not what was asked for")
 
     monkeypatch.setattr(tool, "resolve_jars", resolve)
@@ -142,14 +142,14 @@ def test_a_jar_with_another_hash_is_refused(tool, tmp_path, monkeypatch):
 
 def test_another_line_of_spark_has_an_environment_a_lock_and_jars_of_its_own(tool, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr(tool, "set_up", lambda env, this_python: made.append(env))
+    monkeypatch.setattr(tool, "set_up", lambda env, this_python, extras: made.append(env))
     assert tool.main(["--spark", "3.5"]) == 0
     assert tool.main([]) == 0
     old, new = made
     assert (old.folder.name, new.folder.name) == (".venv-spark-3.5", ".venv")
     assert (old.lock.name, new.lock.name) == ("spark-3.5.txt", "lock.txt")
-    assert tool.wanted_jars(old).keys() == {"delta-spark_2.12-3.3.3.jar", "delta-storage-3.3.3.jar"}
-    assert not tool.wanted_jars(old).keys() & tool.wanted_jars(new).keys()
+    assert tool.wanted_jars(old.jars).keys() == {"delta-spark_2.12-3.3.3.jar", "delta-storage-3.3.3.jar"}
+    assert not tool.wanted_jars(old.jars).keys() & tool.wanted_jars(new.jars).keys()
 
 
 def test_a_line_of_spark_that_is_not_served_is_refused_with_those_that_are(tool, capsys):
@@ -166,13 +166,13 @@ def test_a_jar_that_was_damaged_later_is_fetched_again(tool, tmp_path, monkeypat
     env = tool.Environment(tmp_path / "venv")
     fetched = []
 
-    def resolve(env, java, scratch):
+    def resolve(env, java, scratch, source):
         fetched.append(1)
         (scratch / "jars").mkdir()
         (scratch / "jars" / "a-1.jar").write_bytes(b"good")
 
     monkeypatch.setattr(tool, "resolve_jars", resolve)
-    monkeypatch.setattr(tool, "wanted_jars", lambda env: {"a-1.jar": hashlib.sha256(b"good").hexdigest()})
+    monkeypatch.setattr(tool, "wanted_jars", lambda source: {"a-1.jar": hashlib.sha256(b"good").hexdigest()})
     jar = env.ours / "jars" / "a-1.jar"
     for _ in range(2):
         tool.fetch_jars(env, tool.Progress(), Path("java"))
