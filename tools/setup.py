@@ -240,6 +240,8 @@ def wanted_jars(source: Path) -> dict[str, str]:
 def fetch_jars(env: Environment, progress: Progress, java: Path, extra: str = "") -> None:
     """Delta's JARs or an extra's, resolved once by the Ivy of pyspark, each accepted only with its listed hash."""
     source = env.jars / "extras" / extra if extra else env.jars
+    if not source.is_dir():
+        raise SetupError(f"There are no JARs of {extra} for this line of Spark.")
     folder, wanted = env.ours / "jars" / extra, wanted_jars(source)
     have = {file.name: file for file in folder.glob("*.jar")}
     if have.keys() == wanted.keys() and all(sha256(file) == wanted[name] for name, file in have.items()):
@@ -341,11 +343,11 @@ def install_azurite(env: Environment, progress: Progress) -> None:
 
 
 EXTRAS: dict[str, Callable[[Environment, Progress], None] | None] = {
-    **{folder.name: None for folder in sorted((TOOLS / "extras").iterdir())},
+    **{folder.name: None for folder in sorted(TOOLS.glob("**/extras/*"))},
     "moto": install_moto,
     "azurite": install_azurite,
 }
-"""What `--with` knows: folders of JARs below tools/extras, and servers of the tests."""
+"""What `--with` knows: folders of JARs below tools, and servers of the tests."""
 
 
 def set_up(env: Environment, this_python: bool, extras: Sequence[str] = ()) -> None:
