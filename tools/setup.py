@@ -246,10 +246,8 @@ def fetch_jars(env: Environment, progress: Progress, java: Path, extra: str = ""
     have = {file.name: file for file in folder.glob("*.jar")}
     if have.keys() == wanted.keys() and all(sha256(file) == wanted[name] for name, file in have.items()):
         return
-    with (
-        progress.step(f"{len(wanted)} JARs of {extra or 'Delta Lake'}, hash-checked"),
-        tempfile.TemporaryDirectory() as scratch,
-    ):
+    told = f"{len(wanted)} JARs of {extra or 'Delta Lake'}, hash-checked"
+    with progress.step(told), tempfile.TemporaryDirectory() as scratch:
         resolve_jars(env, java, Path(scratch), source)
         folder.mkdir(parents=True, exist_ok=True)
         for name, digest in wanted.items():
