@@ -151,6 +151,31 @@ def test_jars_fit_the_locked_packages_and_each_has_a_hash_and_a_session_asks_for
     assert asked[2] == lock["delta-spark"]
 
 
+EXTRA_FOLDERS = sorted(folder for folder in (ROOT / "tools").glob("**/extras/*") if folder.is_dir())
+
+
+@pytest.mark.parametrize("folder", [str(folder.relative_to(ROOT)) for folder in EXTRA_FOLDERS])
+def test_every_jar_of_an_extra_has_exact_coordinates_and_a_hash(folder):
+    from segengine.jars import EXTRAS
+
+    ivy = (ROOT / folder / "ivy.xml").read_text(encoding="utf-8")
+    jars = re.findall(r'<dependency org="[\w.]+" name="([\w.-]+)" rev="([\w.]+)" transitive="false"/>', ivy)
+    listed = re.findall(r"^[0-9a-f]{64}  (\S+)$", (ROOT / folder / "jars.sha256").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(f"{name}-{version}.jar" for name, version in jars)
+    assert len(jars) == ivy.count("<dependency ") > 0
+    assert Path(folder).name in EXTRAS
+
+
+def test_the_connectors_of_stores_are_of_the_hadoop_that_the_locked_spark_brings():
+    pyspark = pytest.importorskip("pyspark", reason="pyspark is not installed here")
+    if pyspark.__version__ != locked("lock.txt")["pyspark"]:
+        pytest.skip("this is not the pyspark of the lock")
+    (api,) = (Path(pyspark.__file__).parent / "jars").glob("hadoop-client-api-*.jar")
+    version = api.stem.removeprefix("hadoop-client-api-")
+    for extra, name in (("s3", "hadoop-aws"), ("azure", "hadoop-azure")):
+        assert f'name="{name}" rev="{version}"' in (ROOT / "tools" / "extras" / extra / "ivy.xml").read_text()
+
+
 def test_every_line_of_spark_that_is_served_has_a_lock():
     from segengine.session import DELTA_PACKAGES
 
