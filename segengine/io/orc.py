@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import orc
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from segengine.errors import InputError
@@ -28,6 +29,7 @@ class _OrcFooter:
     footer: Footer
     wall_clocks: tuple[str, ...]
     """Top-level columns of times without a zone."""
+    instants: tuple[str, ...]
 
 
 def read_orc(spark: SparkSession, inputs: Inputs, found: FileSet, name: str, timezone: str) -> tuple[DataFrame, int]:
@@ -49,7 +51,17 @@ def read_orc(spark: SparkSession, inputs: Inputs, found: FileSet, name: str, tim
     reader = spark.read.format("orc").option("mergeSchema", "false")
     if found.partitions:
         reader = reader.option("basePath", found.base)
-    rows = reader.load(spark_paths(found.files))
+    try:
+        rows = reader.load(spark_paths(found.files))
+    except PySparkException as error:
+        if "local time zone" not in str(error):
+            raise
+        raise InputError(
+            f"{name}: this Spark does not read ORC's type 'timestamp with local time zone'.",
+            where=first.footer.file.uri,
+            found=f"columns: {', '.join(first.instants)}; Spark {spark.version}",
+            todo="Use Spark 4.2, or write the column as plain timestamp.",
+        ) from error
     if not first.wall_clocks:
         return rows, expected
     java = _zone_of_java(spark)
@@ -75,7 +87,8 @@ def _read_footer(inputs: Inputs, file: InputFile, name: str) -> _OrcFooter:
         raise _unreadable(file, name, str(error).splitlines()[0][:200]) from error
     types = {field.name: str(field.type) for field in schema}
     clocks = tuple(f.name for f in schema if pa.types.is_timestamp(f.type) and f.type.tz is None)
-    return _OrcFooter(Footer(file, rows, types, tuple(schema.names), {}), clocks)
+    instants = tuple(f.name for f in schema if pa.types.is_timestamp(f.type) and f.type.tz is not None)
+    return _OrcFooter(Footer(file, rows, types, tuple(schema.names), {}), clocks, instants)
 
 
 class _Reader(io.RawIOBase):
