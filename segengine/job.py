@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,11 @@ class Job:
     def work(self) -> str:
         """Where snapshots of databases and queries lie while the run lasts."""
         return self.store.uri(f"{WORK}/{self.run_id}")
+
+    def add_source(self, source: Source) -> None:
+        """Remember a table that was read; the record says which version of it."""
+        self.sources.append(source)
+        self.record["inputs"] = [asdict(each.facts) for each in self.sources]
 
     def write_record(self, state: str, **more: object) -> str:
         """Write `runs/<run_id>.json` and return its text: state is running, done or failed."""

@@ -151,7 +151,7 @@ def _read_and_check(job: Job) -> Found:
     if config.tables.customers is not None:
         with job.steps.step("Checking customers") as step:
             source = io.read_table(job.spark, config.tables.customers, "customers", config, work=job.work)
-            job.sources.append(source)
+            job.add_source(source)
             people = contract.check_customers(source, config, run_id=job.run_id, quarantine=job.quarantine)
             io.check_rows_read(source, people.rows_read)
             step.rows_in = people.rows_read
@@ -159,7 +159,7 @@ def _read_and_check(job: Job) -> Found:
         return Found(None, people, features.moment(config, job.started_at), None)
     with job.steps.step("Checking transactions") as step:
         source = io.read_table(job.spark, config.tables.transactions, "transactions", config, work=job.work)
-        job.sources.append(source)
+        job.add_source(source)
         lines = contract.check_transactions(
             source,
             config,
