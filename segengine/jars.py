@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segengine.config import Config
 
-__all__ = ["EXTRAS", "extras_for", "how_to_get", "installed"]
+__all__ = ["EXTRAS", "SETTINGS", "extras_for", "how_to_get", "installed"]
 
 EXTRAS = {
     "postgresql": "org.postgresql:postgresql:42.7.14",
@@ -18,6 +18,16 @@ EXTRAS = {
     "iceberg": "org.apache.iceberg:iceberg-spark-runtime, of the line of Spark",
 }
 """Extra of `tools/setup.py --with` -> the coordinates that do the same elsewhere."""
+SETTINGS = {
+    "azure": {
+        f"spark.hadoop.mapreduce.outputcommitter.factory.scheme.{scheme}": (
+            "org.apache.hadoop.mapreduce.lib.output.FileOutputCommitterFactory"
+        )
+        for scheme in ("abfs", "abfss")
+    }
+}
+"""What a session needs beside an extra's JARs. Hadoop's own committer for abfs fails in Spark's writer of text (a model's
+metadata) with a null job id, unless Spark's cloud committers are installed and set."""
 _SCHEMES = {"s3": "s3", "s3a": "s3", "abfs": "azure", "abfss": "azure"}
 
 

@@ -18,7 +18,7 @@ from segengine.config import Config
 from segengine.config.values import SECRET_NAME
 from segengine.connect import REMOTE, connect_session, is_connect, refuse_what_connect_lacks
 from segengine.errors import InfrastructureError
-from segengine.jars import extras_for, how_to_get, installed
+from segengine.jars import SETTINGS, extras_for, how_to_get, installed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -166,7 +166,10 @@ def _new_session(
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     if delta:
         options |= _delta_options(submitted)
-    if not submitted and (jars := [str(jar) for jar in installed(dict.fromkeys(extras))]):
+    extras = tuple(dict.fromkeys(extras))
+    for extra in extras:
+        options |= SETTINGS.get(extra, {})
+    if not submitted and (jars := [str(jar) for jar in installed(extras)]):
         options = _joined(options, {"spark.jars": ",".join(jars)})
     options = _joined(options, given)
     for key, value in options.items():
