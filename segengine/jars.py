@@ -26,8 +26,8 @@ SETTINGS = {
         for scheme in ("abfs", "abfss")
     }
 }
-"""What a session needs beside an extra's JARs. Hadoop's own committer for abfs fails in Spark's writer of text (a model's
-metadata) with a null job id, unless Spark's cloud committers are installed and set."""
+"""What a session needs beside an extra's JARs. Hadoop's own committer for abfs fails in Spark's writer of text (as a
+model's metadata is) with a null job id, unless Spark's cloud committers are installed and set."""
 _SCHEMES = {"s3": "s3", "s3a": "s3", "abfs": "azure", "abfss": "azure"}
 
 
