@@ -188,7 +188,9 @@ def _lines(found: Lines, window: Window, *, latest: bool) -> DataFrame:
         "discount": ours.DISCOUNT_E4,
     }
     renamed = {"discount": "discount_e4"}
-    return classified.filter(_is_line(found, window)).select(
+    # Spark would move a deterministic filter below the projections, and compute all that it names a second time.
+    is_line = _is_line(found, window) | (F.spark_partition_id() < 0)
+    return classified.filter(is_line).select(
         F.col(ours.ID).alias("customer_id"),
         F.coalesce(F.col(ours.ORDER), day, F.lit("")).alias("order_id"),
         F.col(ours.AT).alias("ordered_at"),

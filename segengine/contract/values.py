@@ -57,6 +57,8 @@ def canonical_id(column: Column, dtype: T.DataType) -> Column:
     if isinstance(dtype, T.DecimalType):
         text = column.cast("string")
         return F.when(F.instr(text, ".") > 0, F.regexp_replace(text, r"\.?0+$", "")).otherwise(text)
+    if isinstance(dtype, (T.IntegralType, T.BooleanType)):
+        return column.cast("string")
     if isinstance(dtype, T.BinaryType):
         return F.when(F.length(column) > 0, F.lower(F.hex(column)))
     plain = column.cast("string")
