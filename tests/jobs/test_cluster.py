@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from segengine.session import REDACTION
+from segengine.config.values import SECRET_NAME
 from tests import shops
 from tests.jobs import standalone
 from tests.jobs.standalone import REPOSITORY, Standalone, published_assignments, standalone_cluster, submit_command
@@ -142,7 +142,7 @@ def test_python_and_numpy_of_a_task_come_from_the_archive(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(re.search(r"^FOUND (.*)$", done.stdout, re.MULTILINE)[1])
-    assert told["redaction"] == REDACTION
+    assert told["redaction"] == SECRET_NAME
     assert len(told["tasks"]) == 8
     for task in told["tasks"]:
         assert any(Path(task["folder"]).is_relative_to(work) for work in cluster.folders)
