@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import socket
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
@@ -14,7 +17,14 @@ if TYPE_CHECKING:
 
     from segengine.config import Config
 
-__all__ = ["REMOTE", "connect_session", "is_connect", "refuse_what_connect_lacks", "require_shared_output"]
+__all__ = [
+    "REMOTE",
+    "connect_session",
+    "free_models_before_exit",
+    "is_connect",
+    "refuse_what_connect_lacks",
+    "require_shared_output",
+]
 
 REMOTE = "SPARK_REMOTE"
 """Spark's own variable: the address of a Connect server, such as sc://host:15002."""
@@ -36,6 +46,15 @@ class SmallFiles(Protocol):
 def is_connect(spark: SparkSession) -> bool:
     """Whether a session talks to a Connect server instead of a JVM of its own process."""
     return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+@cache
+def free_models_before_exit() -> None:
+    """Forget what holds models of a server before Python ends, once a process.
+
+    Spark asks the server to free a model when Python collects it; asked while Python ends, the call never returns.
+    """
+    atexit.register(gc.collect)
 
 
 def connect_session(remote: str) -> SparkSession:
