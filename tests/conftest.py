@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """pyspark 3.5 leaves sockets of its own to the garbage collector and asks distutils and pandas for what is gone."""
-    if importlib.metadata.version("pyspark").startswith("3."):
-        config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
-        config.addinivalue_line("filterwarnings", "ignore:distutils Version classes:DeprecationWarning")
-        config.addinivalue_line("filterwarnings", "ignore:is_[a-z0-9]+_dtype is deprecated:DeprecationWarning")
+    """Older pysparks leave sockets to the garbage collector; 3.5 also uses what is deprecated elsewhere."""
+    line = tuple(map(int, importlib.metadata.version("pyspark").split(".")[:2]))
+    ignored = ["unclosed <socket:ResourceWarning"] if line < (4, 2) else []
+    if line < (4, 0):
+        ignored.append("distutils Version classes:DeprecationWarning")
+        ignored.append("is_[a-z0-9]+_dtype is deprecated:DeprecationWarning")
+    for what in ignored:
+        config.addinivalue_line("filterwarnings", f"ignore:{what}")
 
 
 @pytest.fixture(scope="session")
