@@ -37,7 +37,7 @@ CORE = $(addprefix tests/pure/test_,bridge.py bundle.py catalog.py choose.py fil
     publish_pure.py reconcile.py tables.py) \
   $(addprefix tests/spark/test_,read_casts.py read_csv.py read_delta.py read_json.py read_orc.py read_parquet.py \
     read_query.py session.py contract_customers.py contract_mapping.py contract_transactions.py features.py \
-    prepare.py model_train.py model_bundle.py scoring_batch.py publish_readers.py) \
+    features_customers.py prepare.py model_train.py model_bundle.py scoring_batch.py publish_readers.py) \
   $(addprefix $(END_TO_END),rows_customers_and_money_agree_with_pandas a_shop_with_known_segments_is_recovered \
     delta_holds_the_same_rows_as_parquet)
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +16,7 @@ from segengine.config.values import SECRET_NAME
 from segengine.connect import REMOTE, connect_session, is_connect, refuse_what_connect_lacks
 from segengine.errors import InfrastructureError
 from segengine.jars import SETTINGS, extras_for, how_to_get, installed
+from segengine.java import provide_java
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,7 +25,6 @@ __all__ = ["active_session", "hadoop_filesystem", "needs_delta", "open_session",
 
 log = logging.getLogger(__name__)
 
-OLDEST_JAVA = 17
 LOGS = "SEGENGINE_SPARK_LOGS"
 """Set this variable to see what Java and Spark say."""
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
@@ -159,7 +156,7 @@ def _new_session(
     if not submitted:
         master = master or os.environ.get("SEGENGINE_MASTER") or "local[*]"
         builder = builder.master(master)
-        _provide_java()
+        provide_java()
         if master.startswith("local"):
             options |= _local_options()
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -250,49 +247,6 @@ def _driver_memory_mb() -> int:
     except (ValueError, OSError):
         total = 6 * 1024
     return max(1024, min(8192, total // 3))
-
-
-def _provide_java() -> None:
-    """Point JAVA_HOME at a Java that Spark can use: the machine's own, else the one set-up placed beside Python.
-
-    Spark 4.2 starts Java with a module that trimmed runtimes lack, so that a Java without it is passed over.
-    """
-    found = os.environ.get("JAVA_HOME")
-    candidates = [Path(found) / "bin" / "java"] if found else []
-    on_path = shutil.which("java")
-    if on_path:
-        candidates.append(Path(on_path))
-    ours = Path(sys.prefix) / "share" / "segengine" / "java"
-    candidates.append(ours / "bin" / "java")
-    seen = []
-    for java in candidates:
-        version = _java_version(java)
-        if version is not None and version >= OLDEST_JAVA:
-            os.environ["JAVA_HOME"] = str(java.resolve().parent.parent) if java.parent.parent != ours else str(ours)
-            return
-        if version is not None:
-            seen.append(f"Java {version or 'without the modules Spark needs'} at {java}")
-    raise InfrastructureError(
-        f"Spark needs Java {OLDEST_JAVA} or newer.",
-        found="; ".join(seen) or "no Java at all",
-        todo="Run `make setup`, which provides one, or install Java 17 or 21 and set JAVA_HOME.",
-    )
-
-
-def _java_version(java: Path) -> int | None:
-    if not java.is_file():
-        return None
-    try:
-        command = [str(java), "--add-modules=jdk.incubator.vector", "-version"]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if answer.returncode != 0:
-        return 0  # older than modules, or trimmed
-    match = re.search(r'version "(\d+)(?:\.(\d+))?', answer.stderr + answer.stdout)
-    if match is None:
-        return None
-    return int(match[2] or 0) if match[1] == "1" else int(match[1])
 
 
 def _delta_options(submitted: bool) -> dict[str, str]:

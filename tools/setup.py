@@ -21,10 +21,12 @@ import shutil
 import subprocess
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file is run as a program, from any folder
+
+from tools.java_network import network_options
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / "tools"
@@ -33,11 +35,6 @@ BUILD_LOCK, JAVA_LOCK, MOTO_LOCK = LOCKS / "build.txt", LOCKS / "java.txt", LOCK
 LOCKED = ("install", "--require-hashes", "--no-deps", "--only-binary=:all:")
 OLDEST_JAVA = 17
 SPARKS_MODULE = "--add-modules=jdk.incubator.vector"  # Spark 4.2 asks for it; trimmed Javas lack it
-CA_BUNDLES = (  # where Debian, Fedora, and Alpine or macOS keep the certificates they trust
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-)
 MISLEADING = {"PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"}  # would install elsewhere
 NETWORK_HINT = (
     "The first set-up needs the network. Behind a proxy set HTTPS_PROXY; with certificates of your own set PIP_CERT\n"
@@ -270,46 +267,6 @@ def resolve_jars(env: Environment, java: Path, scratch: Path, source: Path) -> N
     command: list[str | Path] = [java, *network_options(scratch), "-cp", ivy, "org.apache.ivy.Main"]
     command += ["-settings", settings, "-ivy", source / "ivy.xml", "-cache", scratch / "cache"]
     run([*command, "-retrieve", f"{scratch}/jars/[artifact]-[revision].[ext]", "-warn"])
-
-
-def network_options(scratch: Path) -> list[str]:
-    """For Java, what pip takes from the environment: the proxy, and the certificates that the machine trusts."""
-    options = []
-    proxy = urlsplit(urllib.request.getproxies().get("https", ""))
-    if proxy.hostname:
-        options += [f"-Dhttps.proxyHost={proxy.hostname}", f"-Dhttps.proxyPort={proxy.port or 80}"]
-    named = [os.environ[name] for name in ("SSL_CERT_FILE", "PIP_CERT") if os.environ.get(name)]
-    bundle = next((Path(path) for path in [*named, *CA_BUNDLES] if Path(path).is_file()), None)
-    if bundle is not None and "javax.net.ssl.trustStore" not in os.environ.get("JAVA_TOOL_OPTIONS", ""):
-        store = scratch / "trusted.jks"
-        store.write_bytes(java_trust_store(bundle.read_text(encoding="utf-8", errors="replace")))
-        options += [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStoreType=JKS"]
-        options += [f"-Djavax.net.ssl.trustStorePassword={STORE_PASSWORD}"]
-    return options
-
-
-STORE_PASSWORD = "changeit"  # Java's own default; the store holds public certificates only
-
-
-def java_trust_store(pem: str) -> bytes:
-    """The certificates of a PEM bundle as a Java key store (JKS, version 2).
-
-    Java cannot read PEM bundles itself. The format (sun.security.provider.JavaKeyStore): magic, version, count; per
-    certificate a tag 2, alias, time, type and DER; then SHA-1 over the password in UTF-16, a phrase, and all before.
-    """
-    import ssl
-
-    def text(value: str) -> bytes:
-        return len(value).to_bytes(2, "big") + value.encode()
-
-    blocks = re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", pem, re.DOTALL)
-    body = bytes.fromhex("feedfeed") + (2).to_bytes(4, "big") + len(blocks).to_bytes(4, "big")
-    for number, block in enumerate(blocks):
-        der = ssl.PEM_cert_to_DER_cert(block)
-        body += (2).to_bytes(4, "big") + text(f"ca{number}") + bytes(8) + text("X.509")
-        body += len(der).to_bytes(4, "big") + der
-    seal = hashlib.sha1(STORE_PASSWORD.encode("utf-16-be") + b"Mighty Aphrodite" + body, usedforsecurity=False)
-    return body + seal.digest()
 
 
 def install_moto(env: Environment, progress: Progress) -> None:

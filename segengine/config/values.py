@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -103,18 +103,14 @@ def _table_name(text: str) -> str:
     return text
 
 
-def _query(text: str) -> str:
-    reason = why_refused_query(text)
-    if reason is not None:
-        refuse_value(f"cannot be used as a query: {reason}")
-    return text
+def _query_that(why_refused: Callable[[str], str | None]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        reason = why_refused(text)
+        if reason is not None:
+            refuse_value(f"cannot be used as a query: {reason}")
+        return text
 
-
-def _database_query(text: str) -> str:
-    reason = why_refused_foreign_query(text)
-    if reason is not None:
-        refuse_value(f"cannot be used as a query: {reason}")
-    return text
+    return check
 
 
 def _database_table(text: str) -> str:
@@ -209,10 +205,10 @@ Span = Annotated[Text, AfterValidator(_span)]
 SpanOrAll = Annotated[Text, AfterValidator(_span_or_all)]
 Zone = Annotated[Text, AfterValidator(_zone)]
 Currency = Annotated[str, AfterValidator(_currency)]
-DatabaseQuery = Annotated[Text, AfterValidator(_database_query)]
+DatabaseQuery = Annotated[Text, AfterValidator(_query_that(why_refused_foreign_query))]
 DatabaseTable = Annotated[Text, AfterValidator(_database_table)]
 JdbcUrl = Annotated[Text, AfterValidator(_jdbc_url)]
-Query = Annotated[Text, AfterValidator(_query)]
+Query = Annotated[Text, AfterValidator(_query_that(why_refused_query))]
 SparkOption = Annotated[str, AfterValidator(_spark_option)]
 TableName = Annotated[Text, AfterValidator(_table_name)]
 MomentValue = Annotated[dt.datetime | dt.date | Literal["latest"], BeforeValidator(_moment)]

@@ -176,14 +176,13 @@ def scan(
         seen = _added_up(folded, wanted)
         if not any(seen.get(f"rows_{index}") for index in rejected):
             return seen, None
-        rows = folded.where(F.col(_TEXT).isNotNull()).select(
+        rows = _unfolded(folded.where(F.col(_TEXT).isNotNull())).select(
             F.lit(run_id).alias("run_id"),
             name_of(rules).alias("rule"),
             F.col(_FILE).alias("source_file"),
             F.col(_TEXT).alias("row"),
-            F.explode(F.sequence(F.lit(1), F.col("`rows`").cast("int"))),
         )
-        rows.drop("col").write.mode("overwrite").parquet(store.uri(folder))
+        rows.write.mode("overwrite").parquet(store.uri(folder))
     except Exception as error:  # py4j and pyspark raise many types here; those that are not explained go on as they are
         store.delete(folder)
         explained = _explained(error, source, mapped)
@@ -205,6 +204,18 @@ def _folded(classified: DataFrame, source: Source, rejected: Sequence[int], metr
     text = F.when(is_rejected, F.coalesce(F.col(DEFECT_TEXT), as_json, F.lit("")))
     keys = (F.col(RULE), text.alias(_TEXT), F.when(is_rejected, F.col(SOURCE_FILE)).alias(_FILE))
     return classified.groupBy(*keys).agg(*(one.column.alias(name) for name, one in metrics.items()))
+
+
+_REPEATED = 65_536
+
+
+def _unfolded(folded: DataFrame) -> DataFrame:
+    """Every row as often as `rows` says, through arrays of bounded length: equal rows can be many millions."""
+    columns = [F.col(quoted(name)) for name in folded.columns]
+    starts = F.explode(F.sequence(F.lit(0), F.col("rows") - 1, F.lit(_REPEATED))).alias("start")
+    parts = folded.select(*columns, starts)
+    repeated = F.explode(F.sequence(F.lit(1), F.least(F.col("rows") - F.col("start"), F.lit(_REPEATED))))
+    return parts.select(*columns, repeated.alias("number"))
 
 
 def _added_up(folded: DataFrame, metrics: Mapping[str, Metric]) -> dict[str, int]:

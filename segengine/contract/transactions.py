@@ -180,14 +180,13 @@ def _lines(found: Lines, window: Window, *, latest: bool) -> DataFrame:
     classified = found.classified(window, with_after=not latest)
     outcome = F.get(F.array(*(F.lit(rule.outcome) for rule in found.rules)), F.col(RULE))
     day = F.date_format(F.col(ours.AT), "yyyy-MM-dd")
-    optional = {
-        "quantity": ours.QUANTITY,
-        "product": ours.PRODUCT,
-        "category": ours.CATEGORY,
-        "channel": ours.CHANNEL,
-        "discount": ours.DISCOUNT_E4,
-    }
-    renamed = {"discount": "discount_e4"}
+    optional = (
+        ("quantity", "quantity", ours.QUANTITY),
+        ("product", "product", ours.PRODUCT),
+        ("category", "category", ours.CATEGORY),
+        ("channel", "channel", ours.CHANNEL),
+        ("discount", "discount_e4", ours.DISCOUNT_E4),
+    )
     # Spark would move a deterministic filter below the projections, and compute all that it names a second time.
     is_line = _is_line(found, window) | (F.spark_partition_id() < 0)
     return classified.filter(is_line).select(
@@ -195,7 +194,7 @@ def _lines(found: Lines, window: Window, *, latest: bool) -> DataFrame:
         F.coalesce(F.col(ours.ORDER), day, F.lit("")).alias("order_id"),
         F.col(ours.AT).alias("ordered_at"),
         F.col(ours.E4).alias("amount_e4"),
-        *(F.col(column).alias(renamed.get(name, name)) for name, column in optional.items() if name in found.mapped),
+        *(F.col(column).alias(name) for role, name, column in optional if role in found.mapped),
         F.col(ours.RETURN).alias("is_return"),
         F.col(ours.HASH).alias("row_hash"),
         F.coalesce(outcome, F.lit("used")).alias("status"),

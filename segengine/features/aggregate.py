@@ -13,13 +13,13 @@ from segengine.config import Config
 from segengine.contract.values import canonical_text
 from segengine.errors import SegengineError
 from segengine.features.catalog import MIXES, Chosen, Feature
-from segengine.features.categories import share_features, top_values
 from segengine.features.custom import CUSTOM, check_custom, custom_rows
 from segengine.features.lanes import lane
 from segengine.features.lifetime import fitted_features, lifetime_value
 from segengine.features.measures import HOUSE_STATUS, Scope, kept_lines, measure, narrow_lines
 from segengine.features.names import attribute_columns
 from segengine.features.overflow import clear_overflow
+from segengine.features.shares import share_features, top_values
 
 if TYPE_CHECKING:
     from segengine.contract import CheckedCustomers, CheckedLines
@@ -112,9 +112,9 @@ def _measures(
     house = sorted({*checked.ignored_customers, *(customers.ignored_customers if customers else ())})
     lines = _with_house_lines(checked.lines, house)
     if not custom:
-        narrow = _together(narrow_lines(lines, scope), checked.rows_read)
+        narrow = _by_customer(narrow_lines(lines, scope), checked.rows_read)
         return _with_dropped(measure(narrow, scope), drops)
-    lines = _together(lines, checked.rows_read)
+    lines = _by_customer(lines, checked.rows_read)
     # Both readers below must see the same columns, or Spark would prune them apart and exchange the lines again.
     # The filter is true on every row; as it is not deterministic, no column that it names can be pruned before it.
     lines = lines.where((F.spark_partition_id() >= 0) | (F.xxhash64(*lines.columns) == 0))
@@ -126,7 +126,7 @@ LINES_PER_PARTITION = 1_000_000
 MOST_PARTITIONS = 20_000
 
 
-def _together(lines: DataFrame, rows: int) -> DataFrame:
+def _by_customer(lines: DataFrame, rows: int) -> DataFrame:
     """The lines of a customer in one partition; in more partitions than the session's when there are many lines."""
     wanted = min(MOST_PARTITIONS, -(-rows // LINES_PER_PARTITION))
     if wanted > int(lines.sparkSession.conf.get("spark.sql.shuffle.partitions", "200") or 200):

@@ -58,16 +58,17 @@ def custom_rows(lines: DataFrame, features: Collection[Feature]) -> DataFrame:
     )
 
 
+MONEY = {"amount": "amount_e4", "discount": "discount_e4"}
+"""Columns that are exact integers in the lines, 1/10,000 of the currency unit."""
+
+
 def _usable(columns: Collection[str]) -> list[str]:
-    return [name for name in LINE_TYPES if name == "amount" or {"discount": "discount_e4"}.get(name, name) in columns]
+    return [name for name in LINE_TYPES if MONEY.get(name, name) in columns]
 
 
 def _line_columns(names: Collection[str]) -> list[Column]:
-    exact = {
-        "amount": (F.col("amount_e4") * F.expr("0.0001BD")).cast(LINE_TYPES["amount"]),
-        "discount": (F.col("discount_e4") * F.expr("0.0001BD")).cast(LINE_TYPES["discount"]),
-        "quantity": F.expr("try_cast(quantity AS decimal(24,6))"),
-    }
+    exact = {"quantity": F.expr("try_cast(quantity AS decimal(24,6))")}
+    exact |= {name: (F.col(e4) * F.expr("0.0001BD")).cast(LINE_TYPES[name]) for name, e4 in MONEY.items()}
     return [exact.get(name, F.col(name)).alias(name) for name in names]
 
 

@@ -59,8 +59,8 @@ def slug(text: str) -> str:
     return words if len(words) <= LONGEST else f"{words[:LONGEST]}_{_short_hash(text)}"
 
 
-def share_names(categories: Sequence[str], prefix: str = "share_") -> dict[str, str]:
-    """Category -> `share_<slug>`, or with another prefix. Those whose slugs are equal get a hash of their text."""
+def share_names(categories: Sequence[str], prefix: str) -> dict[str, str]:
+    """Category (or channel) -> prefix and slug. Those whose slugs are equal get a hash of their text."""
     times = Counter(slug(category) for category in categories)
     return {
         category: prefix

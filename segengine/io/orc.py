@@ -16,9 +16,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from segengine.errors import InputError
-from segengine.io.inputs import FileSet, InputFile, Inputs, for_each, spark_paths
-from segengine.io.parquet import Footer, refuse_drift
-from segengine.io.source import quoted, refuse_clashes
+from segengine.io.footers import Footer, load, rows_expected
+from segengine.io.inputs import FileSet, InputFile, Inputs, for_each
+from segengine.io.source import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -38,21 +38,9 @@ def read_orc(spark: SparkSession, inputs: Inputs, found: FileSet, name: str, tim
     InputError naming the file for one that is no ORC file, and naming both files and the column when they differ.
     """
     footers = for_each(lambda file: _read_footer(inputs, file, name), found.files)
-    refuse_drift([one.footer for one in footers], name)
-    first = footers[0]
-    refuse_clashes(first.footer.names, name, first.footer.file.uri)
-    expected = sum(one.footer.rows for one in footers)
-    if expected == 0:
-        raise InputError(
-            f"{name}: 0 rows in {len(footers)} file{'s' if len(footers) > 1 else ''}.",
-            where=found.location,
-            todo="Check the job that wrote them.",
-        )
-    reader = spark.read.format("orc").option("mergeSchema", "false")
-    if found.partitions:
-        reader = reader.option("basePath", found.base)
+    expected, first = rows_expected([one.footer for one in footers], found, name), footers[0]
     try:
-        rows = reader.load(spark_paths(found.files))
+        rows = load(spark, "orc", found)
     except PySparkException as error:
         if "local time zone" not in str(error):
             raise

@@ -8,8 +8,6 @@ types, their row counts are added up to be compared with the rows read, and nano
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,8 +17,9 @@ from pyspark.sql.types import LongType
 
 from segengine.errors import InputError
 from segengine.io.casts import timestamp_from_nanoseconds
-from segengine.io.inputs import FileSet, InputFile, Inputs, for_each, spark_paths
-from segengine.io.source import quoted, refuse_clashes
+from segengine.io.footers import Footer, load, rows_expected
+from segengine.io.inputs import FileSet, InputFile, Inputs, for_each
+from segengine.io.source import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -28,19 +27,6 @@ if TYPE_CHECKING:
 TAIL_BYTES = 64 * 1024
 _MAGIC = b"PAR1"
 _ENCRYPTED = b"PARE"
-
-
-@dataclass(frozen=True)
-class Footer:
-    """What a file says of itself. `types` maps the path of every column to its type, spelled out."""
-
-    file: InputFile
-    rows: int
-    types: dict[str, str]
-    names: tuple[str, ...]
-    """Top-level columns, in the order of the file."""
-    nanoseconds: dict[str, bool]
-    """Top-level nanosecond timestamps -> whether they are instants (adjusted to UTC)."""
 
 
 def read_parquet(
@@ -52,19 +38,8 @@ def read_parquet(
     """
     _refuse_delta(inputs, found, name)
     footers = for_each(lambda file: read_footer(inputs, file, name), found.files)
-    refuse_drift(footers, name)
-    refuse_clashes(footers[0].names, name, footers[0].file.uri)
-    expected = sum(footer.rows for footer in footers)
-    if expected == 0:
-        raise InputError(
-            f"{name}: 0 rows in {len(footers)} file{'s' if len(footers) > 1 else ''}.",
-            where=found.location,
-            todo="Check the job that wrote them.",
-        )
-    reader = spark.read.format("parquet").option("mergeSchema", "false")
-    if found.partitions:
-        reader = reader.option("basePath", found.base)
-    rows = reader.load(spark_paths(found.files))
+    expected = rows_expected(footers, found, name)
+    rows = load(spark, "parquet", found)
     types = {field.name: field.dataType for field in rows.schema.fields}
     nanoseconds = {c: zoned for c, zoned in footers[0].nanoseconds.items() if isinstance(types.get(c), LongType)}
     return rows.withColumns(
@@ -121,31 +96,6 @@ def _type_name(column: Any, logical: dict[str, Any]) -> str:
     if kind == "Int":
         return f"{column.physical_type} int({logical['bitWidth']}, {'signed' if logical['isSigned'] else 'unsigned'})"
     return str(column.physical_type) if kind == "None" else f"{column.physical_type} {kind.lower()}"
-
-
-def refuse_drift(footers: Sequence[Footer], name: str) -> None:
-    """InputError naming both files and the column when a file lacks a column, or has it with another type."""
-    first = footers[0]
-    for other in footers[1:]:
-        if other.types == first.types:
-            continue
-        for one, two in ((first, other), (other, first)):
-            for column in one.types:
-                if column not in two.types:
-                    raise InputError(
-                        f"{name}: column '{column}' is missing in {two.file.name}.",
-                        where=two.file.uri,
-                        found=f"{one.file.name} has it as {one.types[column]}",
-                        todo="Write the files with the same columns, or give a glob that leaves the others out; "
-                        "a column that is not there is not taken as null.",
-                    )
-        column = next(column for column, kind in first.types.items() if other.types[column] != kind)
-        raise InputError(
-            f"{name}: column '{column}' has different types in {first.file.name} and {other.file.name}.",
-            where=other.file.uri,
-            found=f"{first.types[column]} in {first.file.name}, {other.types[column]} in {other.file.name}",
-            todo="Write the files with the same types.",
-        )
 
 
 def _refuse_delta(inputs: Inputs, found: FileSet, name: str) -> None:

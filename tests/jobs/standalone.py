@@ -28,9 +28,9 @@ def spark_home() -> Path:
 
 
 def java_home() -> str:
-    from segengine.session import _provide_java
+    from segengine.java import provide_java
 
-    _provide_java()
+    provide_java()
     return os.environ["JAVA_HOME"]
 
 

@@ -59,9 +59,10 @@ def answers(port: int) -> bool:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Connect server with Delta on loopback; its address."""
-    from segengine.session import DELTA_CATALOG, DELTA_EXTENSION, _provide_java
+    from segengine.java import provide_java
+    from segengine.session import DELTA_CATALOG, DELTA_EXTENSION
 
-    _provide_java()
+    provide_java()
     jars = sorted((Path(sys.prefix) / "share" / "segengine" / "jars").glob("*.jar"))
     if not jars:
         pytest.skip("Delta's JARs are not in this environment; `make setup` brings them")

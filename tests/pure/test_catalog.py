@@ -131,16 +131,16 @@ def test_attributes_get_plain_names_that_clash_with_nothing():
 
 @given(st.lists(st.text(min_size=1), unique=True, max_size=8), st.randoms())
 def test_share_names_are_plain_unique_and_do_not_depend_on_the_order(categories, random):
-    found = share_names(categories)
+    found = share_names(categories, "share_")
     shuffled = random.sample(categories, len(categories))
-    assert share_names(shuffled) == found
+    assert share_names(shuffled, "share_") == found
     assert len(set(found.values())) == len(categories)
     assert all(is_plain(name) and name.startswith("share_") for name in found.values())
 
 
 def test_equal_slugs_are_told_apart_by_a_hash():
     assert slug("Fruit & Veg") == slug("fruit veg") == "fruit_veg"
-    found = share_names(["Fruit & Veg", "fruit veg", "bread"])
+    found = share_names(["Fruit & Veg", "fruit veg", "bread"], "share_")
     assert found["bread"] == "share_bread" and found["Fruit & Veg"] != found["fruit veg"]
 
 

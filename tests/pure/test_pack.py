@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib
 import importlib.metadata
-import importlib.util
 import os
 import re
 import sys
@@ -20,12 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pack_tool", ROOT / "tools" / "pack.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("tools.pack")
 
 
 def installed(folder: Path, version: str, content: bytes = b"x = 1\n") -> importlib.metadata.Distribution:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib
 import os
 import re
 import shutil
@@ -14,18 +14,15 @@ from types import ModuleType
 
 import pytest
 
+from tools import java_network
+
 ROOT = Path(__file__).resolve().parents[2]
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("setup_tool", ROOT / "tools" / "setup.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("tools.setup")
 
 
 def fake_java(folder: Path, version: str, knows_module: bool = True) -> Path:
@@ -97,7 +94,7 @@ def test_the_wrapped_java_drops_the_one_argument_it_cannot_serve_and_keeps_all_o
 
 
 def test_java_reads_the_trust_store_made_from_the_machines_certificates(tool, tmp_path):
-    bundle = next((Path(path) for path in tool.CA_BUNDLES if Path(path).is_file()), None)
+    bundle = next((Path(path) for path in java_network.CA_BUNDLES if Path(path).is_file()), None)
     if bundle is None:
         pytest.skip("this machine has no bundle of trusted certificates")
     keytool = find_keytool()
@@ -105,8 +102,8 @@ def test_java_reads_the_trust_store_made_from_the_machines_certificates(tool, tm
         pytest.skip("this machine's Java comes without keytool")
     text = bundle.read_text(encoding="utf-8")
     store = tmp_path / "trusted.jks"
-    store.write_bytes(tool.java_trust_store(text))
-    command = [keytool, "-list", "-keystore", store, "-storetype", "JKS", "-storepass", tool.STORE_PASSWORD]
+    store.write_bytes(java_network.java_trust_store(text))
+    command = [keytool, "-list", "-keystore", store, "-storetype", "JKS", "-storepass", java_network.STORE_PASSWORD]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C"})
     assert answer.stdout.count("trustedCertEntry") == len(CERTIFICATE.findall(text)) > 0
 
@@ -121,7 +118,7 @@ def find_keytool() -> str | None:
 
 def test_the_proxy_of_the_environment_is_passed_to_java(tool, tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    options = tool.network_options(tmp_path)
+    options = java_network.network_options(tmp_path)
     assert "-Dhttps.proxyHost=proxy.example" in options
     assert "-Dhttps.proxyPort=3128" in options
 

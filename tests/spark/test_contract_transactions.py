@@ -113,6 +113,15 @@ def test_nothing_rejected_leaves_no_quarantine_behind(spark: SparkSession, tmp_p
     assert not (tmp_path / "quarantine").exists()
 
 
+def test_equal_rejected_rows_are_all_in_quarantine_however_many(spark: SparkSession, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("segengine.contract.scan._REPEATED", 4)
+    rows = [("1", "o", "2023-12-01", "5"), *[("1", "o", "never", "5")] * 11, *[(None, "o", "2023-12-01", "5")] * 4]
+    checked = check(texts(spark, "id order at amount", *rows), config(csv=True), tmp_path)
+    assert counts(checked.quality) == {"used": 1, "missing_customer_id": 4, "bad_ordered_at": 11}
+    rules = [rule for rule, _ in quarantined(spark, checked)]
+    assert (rules.count("bad_ordered_at"), rules.count("missing_customer_id"), len(rules)) == (11, 4, 15)
+
+
 def test_too_many_rejected_rows_stop_the_run_and_their_quarantine_is_kept(spark: SparkSession, tmp_path: Path):
     rows = texts(spark, COLUMNS, GOOD, ("1", "o", "2023-12-30", "abc"))
     with pytest.raises(QualityError, match="bad_amount 1 rows"):

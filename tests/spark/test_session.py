@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from segengine.errors import InfrastructureError
+from segengine.java import provide_java
 from segengine.session import open_session
 
 REPOSITORY = Path(__file__).parents[2]
@@ -58,11 +59,9 @@ def test_a_new_session_says_nothing_on_standard_error(tmp_path):
 
 
 def test_no_java_at_all_is_one_message_that_says_what_to_do(monkeypatch, tmp_path):
-    from segengine import session
-
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     with pytest.raises(InfrastructureError, match="Java 17") as caught:
-        session._provide_java()
+        provide_java()
     assert "make setup" in str(caught.value)
