@@ -165,6 +165,22 @@ SEGMENT_KPIS = _table(
     Column("revenue_per_customer", "money", "revenue divided by customers", nullable=True),
     Column("active_90_days", "long", "customers with an order in the last 90 days", nullable=True),
     Column("mean_distance", "double", "mean distance to the centre, prepared units", nullable=True),
+    Column(
+        "expected_order_days_90d",
+        "double",
+        "days with an order to be expected of its customers in the next 90 days; null without that feature of clv",
+        nullable=True,
+    ),
+    Column(
+        "expected_order_days_90d_per_customer", "double", "mean of the same over customers with a value", nullable=True
+    ),
+    Column(
+        "lifetime_value_365d",
+        "money",
+        "money to be expected of its customers in the next 365 days, not discounted; null without that feature of clv",
+        nullable=True,
+    ),
+    Column("lifetime_value_365d_per_customer", "money", "mean of the same over customers with a value", nullable=True),
     cumulative=True,
     replaced_by=("as_of",),
 )

@@ -36,6 +36,10 @@ A transaction is a day with an order. BG/NBD and Gamma-Gamma are fitted by maxim
 on at most 50,000 customers (those with the smallest hash of their id), and a saved model keeps the parameters. Fewer
 than 50 customers with a second day of orders stop the run.
 
+`segment_kpis` has what they add up to for each segment: days with an order to be expected in the next 90 days, and
+money to be expected in the next 365. A customer in a lane has a value of its own in `assignments`. To have these
+figures without segmenting by them, give the family no weight: `prepare: {weights: {rfm: 1, others: 0.5, clv: 0}}`.
+
 ### attributes
 
 `attributes` takes all of `tables.customers.attributes`, `attributes.<name>` one of them; numbers as they are,

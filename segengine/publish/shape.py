@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
@@ -18,6 +20,7 @@ __all__ = [
     "conform",
     "conform_rows",
     "money",
+    "money_of",
     "money_ratio",
     "published_names",
     "quoted",
@@ -78,9 +81,13 @@ def money_ratio(amount_e4: int | None, by: int | None, minor_unit: int) -> Decim
     """`amount_e4` / `by` in currency units at the minor unit, rounded half away from zero; None where there is none."""
     if amount_e4 is None or not by:
         return None
-    numerator, denominator = abs(amount_e4) * 10**minor_unit, 10_000 * by
-    units = (2 * numerator + denominator) // (2 * denominator)
-    return Decimal(units if amount_e4 >= 0 else -units).scaleb(-minor_unit)
+    return money_of(Fraction(amount_e4, 10_000 * by), minor_unit)
+
+
+def money_of(amount: Fraction, minor_unit: int) -> Decimal:
+    """An exact amount in currency units at the minor unit, rounded half away from zero."""
+    units = math.floor(abs(amount) * 10**minor_unit + Fraction(1, 2))
+    return Decimal(units if amount >= 0 else -units).scaleb(-minor_unit)
 
 
 def published_names(names: Iterable[str], table: Table, suffix: str) -> dict[str, str]:

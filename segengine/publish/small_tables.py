@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
+from segengine.features.catalog import EXPECTED_DAYS, VALUE_DAYS
 from segengine.publish.days import calendar
 from segengine.publish.facts import FeatureFact, RunFacts, SegmentInfo
 from segengine.publish.measure import Counts, Measures, Moments, Quantiles
-from segengine.publish.shape import money_ratio
+from segengine.publish.shape import money_of, money_ratio
 
 __all__ = ["COLOURS", "small_rows"]
 
 Row = dict[str, object]
+
+EXPECTED = f"expected_order_days_{EXPECTED_DAYS}d"
+VALUE = f"lifetime_value_{VALUE_DAYS}d"
 
 COLOURS = ("#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499")
 """Paul Tol's `muted` scheme, to be told apart with any colour vision; https://sronpersonalpages.nl/~pault/"""
@@ -96,9 +100,22 @@ def _kpis(facts: RunFacts, measures: Measures) -> list[Row]:
                 "revenue_per_customer": money_ratio(counts.revenue_e4, counts.customers, facts.minor_unit),
                 "active_90_days": counts.active_90_days,
                 "mean_distance": measures.distances.get(segment.index, Moments()).mean,
+                **_lifetime(segment, facts, measures),
             }
         )
     return rows
+
+
+def _lifetime(segment: SegmentInfo, facts: RunFacts, measures: Measures) -> Row:
+    """What the features of the family clv add up to over a segment's customers."""
+    days = measures.features.get((EXPECTED, segment.index), Moments())
+    value = measures.features.get((VALUE, segment.index), Moments())
+    return {
+        EXPECTED: float(days.total) if days.count else None,
+        f"{EXPECTED}_per_customer": days.mean,
+        VALUE: money_of(value.total, facts.minor_unit) if value.count else None,
+        f"{VALUE}_per_customer": money_of(value.total / value.count, facts.minor_unit) if value.count else None,
+    }
 
 
 def _profiles(facts: RunFacts, measures: Measures) -> list[Row]:

@@ -31,7 +31,10 @@ class BridgeLine:
 
 @dataclass(frozen=True)
 class SegmentLine:
-    """A segment as a line of a table; `readings` are feature -> median in its own unit."""
+    """A segment as a line of a table; `readings` are feature -> median in its own unit.
+
+    `lifetime_value_e4`: expected of its customers in the next 365 days, where the features have it.
+    """
 
     segment_id: str
     name: str
@@ -40,6 +43,7 @@ class SegmentLine:
     revenue_e4: int | None
     revenue_share: float | None
     readings: tuple[tuple[str, float | None], ...] = ()
+    lifetime_value_e4: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -63,15 +64,19 @@ def segment_lines(tables: Mapping[str, pa.Table]) -> tuple[SegmentLine, ...]:
     profiles = tables["segment_profiles"].to_pylist()
     medians = {(row["segment_key"], row["feature"]): row["median"] for row in profiles}
     features = _telling(profiles)
+    lifetime = {
+        row["segment_key"]: row["lifetime_value_365d"] for row in tables["segment_kpis"].sort_by("as_of").to_pylist()
+    }
     return tuple(
         SegmentLine(
             segment_id=row["segment_id"],
             name=row["name"],
             customers=row["customers"],
             share=row["share"],
-            revenue_e4=None if row["revenue"] is None else int(row["revenue"] * 10_000),
+            revenue_e4=_e4(row["revenue"]),
             revenue_share=row["revenue_share"],
             readings=tuple((feature, medians.get((row["segment_key"], feature))) for feature in features),
+            lifetime_value_e4=_e4(lifetime[row["segment_key"]]),
         )
         for row in segments
     )
@@ -105,6 +110,10 @@ def trained_lines(model: TrainedModel) -> tuple[SegmentLine, ...]:
         )
         for index, (name, size) in enumerate(zip(model.names, model.sizes, strict=True))
     )
+
+
+def _e4(amount: Decimal | None) -> int | None:
+    return None if amount is None else int(amount * 10_000)
 
 
 def _float(value: float | str) -> float | None:

@@ -99,10 +99,12 @@ def _segments(summary: Summary) -> Table:
     with_revenue = any(segment.revenue_share is not None for segment in summary.segments)
     columns += [("revenue share", "right"), ("", "left")] if with_revenue else [("", "left")]
     columns += [(name, "right") for name in readings]
+    with_lifetime = any(segment.lifetime_value_e4 is not None for segment in summary.segments)
+    columns += [("lifetime value, 365 days", "right")] if with_lifetime else []
     title = "Segments" + (", with medians of their customers" if readings and with_revenue else "")
     table = _table(*columns, title=title)
     table.columns[0].no_wrap = True
-    table.columns[len(columns) - len(readings) - 1].min_width = BAR
+    table.columns[4 if with_revenue else 3].min_width = BAR
     for segment in summary.segments:
         cells = [f"{segment.segment_id} {escape(segment.name)}", f"{segment.customers:,}", f"{segment.share:.1%}"]
         part = segment.revenue_share if with_revenue else segment.share
@@ -110,6 +112,7 @@ def _segments(summary: Summary) -> Table:
             cells.append("" if part is None else f"{part:.1%}")
         bar = Text("█" * round(BAR * max(part or 0.0, 0.0)), style="cyan")
         values = [_number(value) for _, value in segment.readings]
+        values += [money(segment.lifetime_value_e4, summary.minor_unit, summary.currency)] if with_lifetime else []
         table.add_row(*cells, bar, *values)
     for lane, customers in summary.lanes:
         if customers:

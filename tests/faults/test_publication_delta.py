@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from deltalake import DeltaTable
 
+from segengine import tables as declared
 from segengine.config import Output
 from segengine.errors import PublicationError
 from segengine.io.files import LocalStore
 from segengine.publish import delta, delta_log
 from segengine.publish.publication import current, publish
-from tests.publications import arguments, tables
+from segengine.tables import by_name
+from tests.publications import AS_OF, arguments, tables
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -99,6 +104,26 @@ def test_failures_and_crashes_between_commits_are_undone(
     assert current(out) == made
 
 
+def test_rows_of_a_version_without_the_lifetime_values_stay_with_nulls_and_the_change_is_told(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, now = output(tmp_path), by_name("segment_kpis")
+    new = [c.name for c in now.columns if "lifetime" in c.name or "expected" in c.name]
+    before = replace(now, columns=tuple(c for c in now.columns if c.name not in new))
+    earlier = tables("p1", as_of=AS_OF - dt.timedelta(days=30))
+    earlier["segment_kpis"] = earlier["segment_kpis"].drop_columns(new)
+    with monkeypatch.context() as patched:
+        patched.setattr(declared, "TABLES", tuple(before if t.name == now.name else t for t in declared.TABLES))
+        publish(earlier, **arguments(out, "p1", spark=spark))
+    publish(tables("p2"), **arguments(out, "p2", spark=spark))
+    first, second = sorted(table(tmp_path, "segment_kpis"), key=lambda row: row["as_of"])
+    assert len(new) == 4
+    assert {first[name] for name in new} == {None}
+    assert None not in {second[name] for name in new}
+    told = json.loads(DeltaTable(str(tmp_path / "out" / "gold" / "segment_kpis")).history(1)[0]["userMetadata"])
+    assert sorted(text.split(" ")[0] for text in told["added"]) == sorted(new)
+
+
 def test_a_first_publication_that_crashed_leaves_nothing_that_the_next_would_mix_in(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +163,8 @@ import sys, time
 from segengine.config import Output
 from segengine.publish.publication import publish
 from segengine.session import open_session
-from tests.publications import arguments, tables
+from segengine.tables import by_name
+from tests.publications import AS_OF, arguments, tables
 out = Output(path=sys.argv[1], format="delta", keep_publications=5)
 def done(step):
     print(step, flush=True)

@@ -154,7 +154,8 @@ def test_money_of_another_currency_is_never_mixed_in() -> None:
     assert "decimal(20,0) so far, decimal(20,2) now" in str(refused.value)
 
 
-def test_rows_of_an_older_version_may_lack_a_column_that_may_be_null() -> None:
-    old = tables("old", as_of=AS_OF - dt.timedelta(days=9))["segment_kpis"].drop_columns(["active_90_days"])
+@pytest.mark.parametrize(("column", "now"), [("active_90_days", 1), ("lifetime_value_365d", Decimal("1.00"))])
+def test_rows_of_an_older_version_may_lack_a_column_that_may_be_null(column: str, now: object) -> None:
+    old = tables("old", as_of=AS_OF - dt.timedelta(days=9))["segment_kpis"].drop_columns([column])
     merged = carried_rows(tables("new")["segment_kpis"], old, SEGMENT_KPIS)
-    assert merged.column("active_90_days").to_pylist() == [None, 1]
+    assert merged.column(column).to_pylist() == [None, now]

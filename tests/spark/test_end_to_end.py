@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from segengine import runs
 from segengine.errors import InputError, ModelError, QualityError
+from segengine.report.terminal import show
 from tests import shops
 
 if TYPE_CHECKING:
@@ -215,6 +218,31 @@ def test_lanes_take_those_who_have_no_segment(spark: SparkSession, tmp_path: Pat
     assert summary.customers_assigned == 99
     lanes = segments_by_customer(tmp_path / "out").set_index("customer_id")["lane"].dropna().to_dict()
     assert lanes == {"GUEST": "ignored", "C00098": "opted_out", "R1": "only_returns", "X1": "no_purchases"}
+
+
+def test_lifetime_values_are_published_without_deciding_who_is_where(spark: SparkSession, tmp_path: Path) -> None:
+    shops.write_parquet(shops.lines(customers=120), tmp_path / "lines")
+    runs.run(shops.write_config(tmp_path, output="plain"), spark=spark)
+    config = shops.write_config(tmp_path, output="clv", extra="prepare: {weights: {rfm: 1, others: 0.5, clv: 0}}\n")
+    config.write_text(config.read_text().replace("category_mix]", "category_mix, clv]"))
+    summary = runs.run(config, spark=spark)
+    plain, found = segments_by_customer(tmp_path / "plain"), segments_by_customer(tmp_path / "clv")
+    pd.testing.assert_series_equal(plain["segment_key"], found["segment_key"])
+    kpis = published(tmp_path / "clv", "segment_kpis").set_index("segment_key")
+    by_segment = found.groupby("segment_key")["lifetime_value_365d"]
+    assert kpis["lifetime_value_365d"].astype(float).to_dict() == pytest.approx(by_segment.sum().to_dict(), abs=0.0051)
+    means = by_segment.mean().to_dict()
+    assert kpis["lifetime_value_365d_per_customer"].astype(float).to_dict() == pytest.approx(means, abs=0.0051)
+    days = found.groupby("segment_key")["expected_order_days_90d"].sum().to_dict()
+    assert kpis["expected_order_days_90d"].to_dict() == pytest.approx(days)
+    assert published(tmp_path / "plain", "segment_kpis")["lifetime_value_365d"].isna().all()
+    console = Console(width=160, file=io.StringIO())
+    show(summary, console)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "lifetime value, 365 days" in shown
+    for value in kpis["lifetime_value_365d"]:
+        assert f"{value:,} EUR" in shown
 
 
 def test_forty_features_are_handled(spark: SparkSession, tmp_path: Path) -> None:

@@ -163,6 +163,46 @@ def test_without_orders_there_is_no_money_and_no_activity(spark: SparkSession) -
     assert len(rows_of(built, "dates")) == 366
 
 
+LIFETIME = (Feature("expected_order_days_90d", "clv"), Feature("lifetime_value_365d", "clv"))
+
+
+def with_lifetime(spark: SparkSession) -> DataFrame:
+    """Three customers of segment 1 (one without a value), one of segment 7, and one in a lane."""
+    values = {"a": (10.125, 1.5), "b": (2.25, 0.25), "c": (None, None), "d": (4.5, 0.75), "e": (99.0, 9.0)}
+    rows = [scored_row(name, {"d": 1, "e": None}.get(name, 0)) for name in values]
+    given = spark.createDataFrame(
+        [(name, *pair) for name, pair in values.items()],
+        "customer_id string, lifetime_value_365d double, expected_order_days_90d double",
+    )
+    return scored(spark, *rows).join(given, on="customer_id", how="left")
+
+
+@pytest.mark.parametrize(
+    ("digits", "values", "means"),
+    [
+        (2, ("12.38", "4.50"), ("6.19", "4.50")),  # 12.375 and 6.1875, rounded half up
+        (0, ("12", "5"), ("6", "5")),
+    ],
+)
+def test_lifetime_values_of_segments_are_exact_sums_at_the_minor_unit(
+    spark: SparkSession, digits: int, values: tuple[str, str], means: tuple[str, str]
+) -> None:
+    kpis = rows_of(build_tables(with_lifetime(spark), facts(features=LIFETIME, minor_unit=digits)), "segment_kpis")
+    assert tuple(str(k["lifetime_value_365d"]) for k in kpis) == values
+    assert tuple(str(k["lifetime_value_365d_per_customer"]) for k in kpis) == means
+    assert [k["expected_order_days_90d"] for k in kpis] == [1.75, 0.75]
+    assert [k["expected_order_days_90d_per_customer"] for k in kpis] == [0.875, 0.75]
+
+
+def test_without_the_features_of_clv_there_is_no_lifetime_value(spark: SparkSession) -> None:
+    names = [c.name for c in by_name("segment_kpis").columns if "lifetime" in c.name or "expected" in c.name]
+    assert len(names) == 4
+    for features in ((Feature("recency_days"),), LIFETIME[:1]):
+        kpis = rows_of(build_tables(with_lifetime(spark), facts(features=features)), "segment_kpis")
+        missing = [name for name in names if not name.startswith(tuple(f.name for f in features))]
+        assert {kpi[name] for kpi in kpis for name in missing} == {None}
+
+
 def test_ninety_days_are_counted_on_the_wall_clock_of_the_configured_zone(spark: SparkSession) -> None:
     as_of = dt.datetime(2024, 5, 1, 4, tzinfo=dt.UTC)  # midnight in New York, summer time; 90 days before it is winter
     border = dt.datetime(2024, 2, 1, 5, tzinfo=dt.UTC)
