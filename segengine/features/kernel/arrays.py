@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from segengine.features.kernel.plan import Plan
 
 Integers = NDArray[np.int64]
 Marks = NDArray[np.bool_]
@@ -42,6 +46,8 @@ def exact_sums(values: Integers, starts: Integers) -> Integers:
     """Exact sums of the runs that begin at `starts`; OverflowError when one does not fit into 64 bits."""
     if not len(starts):
         return np.zeros(0, dtype=np.int64)
+    if not values.any():
+        return np.zeros(len(starts), dtype=np.int64)
     sums: Integers = np.add.reduceat(values, starts)
     largest = max(abs(int(values.max())), abs(int(values.min())))
     if largest * len(values) >= NEVER and np.abs(np.add.reduceat(values.astype(np.float64), starts)).max() > 9.2e18:
@@ -59,3 +65,10 @@ def added(one: Integers, other: Integers) -> Integers:
 def together(parts: Sequence[tuple[Integers, ...]]) -> tuple[Integers, ...]:
     """Parts of several arrays each, one after the other."""
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+
+def local(moments_us: Integers, plan: Plan) -> Integers:
+    """Microseconds since 1970 on the wall clock of the zone."""
+    span = np.searchsorted(plan.changes_us, moments_us, side="right") - 1
+    clock: Integers = moments_us + plan.offsets_us[np.maximum(span, 0)]
+    return clock

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from segengine.features.kernel.arrays import MISSING, NEVER, Integers, added, changes, counted, exact_sums, together
-from segengine.features.kernel.measure import Measured, spend_by_category
+from segengine.features.kernel.fold import spend_by_category
+from segengine.features.kernel.measure import Measured
 from segengine.features.kernel.plan import RHYTHM, SUMS, Plan
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from segengine.features.kernel.arrays import Integers
 
 SALE, RETURN, IGNORED, DROPPED_RETURN, BEFORE_HISTORY, REJECTED, HOUSE = range(7)
@@ -63,4 +65,12 @@ class Plan:
     """Columns of lines and what the money spent on their values is called: (category, categories)."""
     changes_us: Integers
     offsets_us: Integers
+    by_day: bool = False
+    """Orders are cut at the midnights of the zone, for windows that are not known yet; else at `cuts_us`."""
     lines_in_memory: int = 2_000_000
+
+    @property
+    def cuts_us(self) -> Integers:
+        """The moments at which windows begin, in order."""
+        start = () if self.window_start_us is None else (self.window_start_us,)
+        return np.unique(np.array([*start, self.previous_us, self.last_us], dtype=np.int64))
