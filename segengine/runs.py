@@ -30,6 +30,7 @@ from segengine.publish.publication import Publication, current, publish, read_cu
 from segengine.report import summary as told
 from segengine.report.facts import Summary
 from segengine.scoring.batch import score as score_rows
+from segengine.state import Night, check_night
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -126,6 +127,7 @@ class Found:
     people: contract.CheckedCustomers | None
     as_of: dt.datetime
     window_start: dt.datetime | None
+    night: Night | None = None
 
 
 @dataclass(frozen=True)
@@ -158,18 +160,30 @@ def _read_and_check(job: Job) -> Found:
     if config.tables.transactions is None:
         return Found(None, people, features.moment(config, job.started_at), None)
     with job.steps.step("Checking transactions") as step:
-        source = io.read_table(job.spark, config.tables.transactions, "transactions", config, work=job.work)
-        job.add_source(source)
-        lines = contract.check_transactions(
-            source,
-            config,
-            now=job.started_at,
-            run_id=job.run_id,
-            quarantine=job.quarantine,
-            known_customers=people.customers if people else None,
-        )
+        night = check_night(job) if config.incremental else None
+        if isinstance(night, Night):
+            lines = night.checked
+        else:
+            lines, night = _all_lines(job, people, night), None
         step.rows_in = lines.rows_read
-    return Found(lines, people, lines.as_of, lines.window_start)
+    return Found(lines, people, lines.as_of, lines.window_start, night)
+
+
+def _all_lines(job: Job, people: contract.CheckedCustomers | None, why: str | None) -> contract.CheckedLines:
+    config = job.config
+    if why:
+        job.record["incremental"] = {"why_not": why}
+    assert config.tables.transactions is not None
+    source = io.read_table(job.spark, config.tables.transactions, "transactions", config, work=job.work)
+    job.add_source(source)
+    return contract.check_transactions(
+        source,
+        config,
+        now=job.started_at,
+        run_id=job.run_id,
+        quarantine=job.quarantine,
+        known_customers=people.customers if people else None,
+    )
 
 
 def _chosen(job: Job, found: Found) -> Chosen:
@@ -183,7 +197,8 @@ def _customers(job: Job, found: Found, chosen: Chosen) -> Iterator[Customers]:
     """Build the customers' rows, persisted while the block runs; rows and money reconcile or the run stops."""
     with job.steps.step("Building features") as step:
         if found.lines is not None:
-            built = features.customer_rows(found.lines, found.people, chosen, job.config)
+            standing = found.night.measures if found.night else None
+            built = features.customer_rows(found.lines, found.people, chosen, job.config, standing)
         else:
             assert found.people is not None  # the configuration has one table or the other
             built = features.customers_only_rows(found.people, chosen, job.config)
@@ -194,6 +209,8 @@ def _customers(job: Job, found: Found, chosen: Chosen) -> Iterator[Customers]:
     try:
         quality, bridge = _reconciled(found, total)
         job.record["quality"] = [asdict(row) for row in quality]
+        if found.night is not None and job.command != "check":
+            found.night.commit()
         resolved = Chosen(features=built.features, left_out=chosen.left_out)
         told_before = [warning for source in job.sources for warning in source.facts.warnings]
         warnings = tuple(dict.fromkeys((*told_before, *_warnings(found), *size_warnings(total))))

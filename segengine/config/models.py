@@ -165,6 +165,11 @@ class Config(Part):
     history: SpanOrAll = Field(
         "24 months", description="How far back features look: so many days, weeks, months or years, or all."
     )
+    incremental: bool = Field(
+        False,
+        description="Keep what order lines add up to in output.path/state, so that a run reads new files only. "
+        "Customers and rows come out as from all files.",
+    )
     timezone: Zone = Field("UTC", description="Where days are counted, and what times without a zone are told in.")
     currency: Currency = Field("USD", description="The currency of amounts (ISO 4217).")
     tables: Tables = Field(description="The tables that are read.")

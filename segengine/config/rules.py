@@ -150,6 +150,7 @@ def of_config(config: Config) -> Iterator[Wrong]:
     yield from _of_kind(config)
     yield from _of_include(config)
     yield from _of_custom(config)
+    yield from _of_incremental(config)
     for name, table in (("transactions", config.tables.transactions), ("customers", config.tables.customers)):
         reason = overlap(table.path, config.output.path) if table is not None and table.path is not None else None
         if reason is not None:
@@ -174,6 +175,21 @@ def _of_kind(config: Config) -> Iterator[Wrong]:
     if config.quality.unknown_customers == "reject" and customers is None:
         todo = "Add tables.customers, or write keep."
         yield Wrong(("quality", "unknown_customers"), "needs a customers table to know customers from", todo)
+
+
+def _of_incremental(config: Config) -> Iterator[Wrong]:
+    """What earlier runs can keep for later ones: sums over lines of files, each judged by itself."""
+    if not config.incremental:
+        return
+    table = config.tables.transactions
+    if table is None or table.path is None or table.format == "delta":
+        yield Wrong(("incremental",), "is for order lines in files: Parquet, ORC, CSV or JSON", "Remove it.")
+    if config.features.custom:
+        todo = "Remove one of the two: custom SQL needs all lines of a customer."
+        yield Wrong(("features", "custom"), "cannot be used with incremental", todo)
+    if config.quality.unknown_customers == "reject":
+        todo = "Write keep: what is unknown today may be known tomorrow."
+        yield Wrong(("quality", "unknown_customers"), "reject cannot be used with incremental", todo)
 
 
 def _of_include(config: Config) -> Iterator[Wrong]:

@@ -102,9 +102,8 @@ def check_customers(source: Source, config: Config, *, run_id: str, quarantine: 
     attributes = _attributes(source, table, mapped)
     classified = _classified(staged, table, mapped, attributes, rules, listed)
     metrics = _metrics(source, attributes, rules, listed)
-    seen, folder = scan(
-        classified, source, rules, metrics, amount=None, run_id=run_id, quarantine=quarantine, mapped=mapped
-    )
+    scanned = scan(classified, source, rules, metrics, amount=None, run_id=run_id, quarantine=quarantine, mapped=mapped)
+    seen, folder = scanned.counted, scanned.quarantine
     check_rows_read(source, seen["rows"])
     if seen["replaced"]:
         check_encoding(source, seen["replaced"])

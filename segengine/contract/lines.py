@@ -15,7 +15,7 @@ from segengine.contract.rules import DEFECTS, LINE_RULES, Rule, with_own_rules
 from segengine.contract.scan import RULE, classify
 from segengine.contract.values import canonical_id, moment, money, number, numeric_value, row_hash, was_rounded
 from segengine.errors import ConfigError
-from segengine.io.source import DEFECT, OURS, Source, quoted
+from segengine.io.source import COUNTED, DEFECT, OURS, Source, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -133,7 +133,7 @@ def _values(
     at, missing, broken = moment(
         mapped["columns.ordered_at"], pattern, table.timezone or config.timezone, f"{where}.ordered_at"
     )
-    fields = [field for field in source.rows.schema.fields if field.name not in OURS]
+    fields = [field for field in source.rows.schema.fields if field.name not in (*OURS, COUNTED)]
     returns = mapped.get("returns")
     values: dict[str, Column] = {
         ID: _canonical(mapped["columns.customer_id"]),

@@ -148,6 +148,23 @@ def replaced_characters(source: Source) -> Metric:
     return count_when(F.concat_ws("", *texts).contains(REPLACEMENT))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a scan counted. `counted`: of all rows that count; `by_share`: of each share of them that was asked about.
+
+    `left_over`: the files, as Spark names them, that rows of the share LEFT_OVER are in.
+    """
+
+    counted: dict[str, int]
+    by_share: dict[int, dict[str, int]]
+    left_over: tuple[str, ...]
+    quarantine: str | None
+
+
+KNOWN, SETTLED, LEFT_OVER = range(3)
+"""Shares of the rows: counted by an earlier run; counted for good; to be looked at again by a later run."""
+
+
 def scan(
     classified: DataFrame,
     source: Source,
@@ -158,24 +175,32 @@ def scan(
     run_id: str,
     quarantine: str,
     mapped: Mapping[str, Mapped],
-) -> tuple[dict[str, int], str | None]:
-    """Read the rows once; (what was counted, nulls as 0; the quarantine folder, null when nothing was rejected).
+    share: Column | None = None,
+) -> Seen:
+    """Read the rows once; what was counted, nulls as 0, and the quarantine folder, null when nothing was rejected.
 
     Counted are the metrics, `rows`, and `rows_<i>` for the rule at position i; with an `amount` column also `amount`
     and `amount_<i>`. Rows fold into one a rule at once, but for rejected ones, which keep their text; those lie in
     `<quarantine>/table=<name>` as Parquet: run_id, rule, source_file, row (JSON of their columns as read, or the raw
-    text of a defective row). InputError when a file cannot be read, or one of the `mapped` expressions fails.
+    text of a defective row). `share` (int) divides the rows: those that are KNOWN are counted apart, and are
+    not put into quarantine again. InputError: a file cannot be read, or one of the `mapped` expressions fails.
     """
     rejected = [index for index, rule in enumerate(rules) if rule.outcome == "rejected"]
     wanted = {"rows": Metric(F.count(F.lit(1))), **metrics}
     wanted |= sum_when(F.lit(True), amount, "amount") if amount else {}
-    folded = _folded(classified, source, rejected, wanted).persist()
+    shared = F.lit(SETTLED) if share is None else share
+    folded = _folded(classified, source, rejected, wanted, shared).persist()
     folder = f"table={source.name}"
     store = store_for(quarantine, classified.sparkSession)
     try:
-        seen = _added_up(folded, wanted)
-        if not any(seen.get(f"rows_{index}") for index in rejected):
-            return seen, None
+        by_share = _added_up(folded, wanted)
+        counted = add_up([numbers for one, numbers in by_share.items() if one != KNOWN], wanted)
+        left_over: tuple[str, ...] = ()
+        if LEFT_OVER in by_share:
+            files = folded.where(F.col(_SHARE) == LEFT_OVER).select(_FILE).distinct().collect()
+            left_over = tuple(sorted(str(row[0]) for row in files if row[0] is not None))
+        if not any(counted.get(f"rows_{index}") for index in rejected):
+            return Seen(whole(counted), by_share, left_over, None)
         rows = _unfolded(folded.where(F.col(_TEXT).isNotNull())).select(
             F.lit(run_id).alias("run_id"),
             name_of(rules).alias("rule"),
@@ -191,18 +216,21 @@ def scan(
         raise explained from error
     finally:
         folded.unpersist()
-    return seen, store.uri(folder)
+    return Seen(whole(counted), by_share, left_over, store.uri(folder))
 
 
-_TEXT, _FILE = "_segengine_text", "_segengine_file"
+_TEXT, _FILE, _SHARE = "_segengine_text", "_segengine_file", "_segengine_share"
 
 
-def _folded(classified: DataFrame, source: Source, rejected: Sequence[int], metrics: Mapping[str, Metric]) -> DataFrame:
-    """A row for each rule, and for each different rejected row, with its metrics."""
+def _folded(
+    classified: DataFrame, source: Source, rejected: Sequence[int], metrics: Mapping[str, Metric], share: Column
+) -> DataFrame:
+    """A row for each rule and share, and for each different rejected row, with its metrics."""
     as_json = F.to_json(F.struct(*(F.col(quoted(name)) for name in source.columns)), {"ignoreNullFields": "false"})
-    is_rejected = F.col(RULE).isin(*rejected) if rejected else F.lit(False)
+    is_rejected = F.col(RULE).isin(*rejected) & (share != KNOWN) if rejected else F.lit(False)
     text = F.when(is_rejected, F.coalesce(F.col(DEFECT_TEXT), as_json, F.lit("")))
-    keys = (F.col(RULE), text.alias(_TEXT), F.when(is_rejected, F.col(SOURCE_FILE)).alias(_FILE))
+    file = F.when(is_rejected | (share == LEFT_OVER), F.col(SOURCE_FILE))
+    keys = (F.col(RULE), share.alias(_SHARE), text.alias(_TEXT), file.alias(_FILE))
     return classified.groupBy(*keys).agg(*(one.column.alias(name) for name, one in metrics.items()))
 
 
@@ -218,21 +246,32 @@ def _unfolded(folded: DataFrame) -> DataFrame:
     return parts.select(*columns, repeated.alias("number"))
 
 
-def _added_up(folded: DataFrame, metrics: Mapping[str, Metric]) -> dict[str, int]:
-    """The metrics over all rows, and rows and amount of each rule."""
+def _added_up(folded: DataFrame, metrics: Mapping[str, Metric]) -> dict[int, dict[str, int]]:
+    """The metrics over the rows of each share, and rows and amount of each rule; sums in two parts."""
     merges = {"sum": F.sum, "max": F.max, "bit_or": F.bit_or}
-    by_rule = folded.groupBy(RULE).agg(
+    by_rule = folded.groupBy(_SHARE, RULE).agg(
         *(merges[one.merge](F.col(quoted(name))).alias(name) for name, one in metrics.items())
     )
-    total: dict[str, int] = {}
-    found: dict[str, int] = {}
+    found: dict[int, list[dict[str, int]]] = {}
     for row in by_rule.collect():
         values = {name: int(row[name]) for name in metrics if row[name] is not None}
-        for name, value in values.items():
-            total[name] = _merged(metrics[name].merge, total[name], value) if name in total else value
-        numbers = whole(values)
-        found |= {f"{name}_{row[RULE]}": numbers[name] for name in ("rows", "amount") if name in numbers}
-    return whole({name: total.get(name, 0) for name in metrics}) | found
+        counted = {name for name in ("rows", f"amount{_HIGH}", f"amount{_LOW}") if name in values}
+        of_rule = {
+            name.replace("rows", f"rows_{row[RULE]}").replace("amount", f"amount_{row[RULE]}"): values[name]
+            for name in counted
+        }
+        found.setdefault(int(row[_SHARE]), []).append(values | of_rule)
+    return {share: add_up(parts, metrics) for share, parts in found.items()}
+
+
+def add_up(parts: Sequence[Mapping[str, int]], metrics: Mapping[str, Metric]) -> dict[str, int]:
+    """What several scans, or shares of one, counted, as if one had counted all; metrics nobody met are 0."""
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, value in part.items():
+            merge = metrics[name].merge if name in metrics else "sum"
+            total[name] = _merged(merge, total[name], value) if name in total else value
+    return dict.fromkeys(metrics, 0) | total
 
 
 def _merged(merge: str, one: int, other: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -17,8 +18,13 @@ from segengine.contract.moments import EPOCH, Window, configured_window, latest_
 from segengine.contract.quality import LineTotals, QualityRow, check_shares, quality_rows
 from segengine.contract.rules import DEFECTS
 from segengine.contract.scan import (
+    KNOWN,
+    LEFT_OVER,
     RULE,
+    SETTLED,
     Metric,
+    Seen,
+    add_up,
     count_when,
     counts_of,
     name_of,
@@ -27,19 +33,21 @@ from segengine.contract.scan import (
     replaced_characters,
     scan,
     sum_when,
+    whole,
 )
 from segengine.contract.values import canonical_text
 from segengine.errors import InputError
 from segengine.io.read import check_encoding, check_rows_read
-from segengine.io.source import Source
+from segengine.io.source import COUNTED, Source
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-__all__ = ["CheckedLines", "check_transactions", "line_totals"]
+__all__ = ["CheckedLines", "Settled", "check_transactions", "line_totals"]
 
 log = logging.getLogger(__name__)
 
+DAY_US = 86_400_000_000
 NOT_LINES = frozenset({"after_as_of", "missing_customer_id", "ignored_customer", *(rule.name for rule in DEFECTS)})
 
 
@@ -70,6 +78,23 @@ class CheckedLines:
     quarantine: str | None = None
     lines_ignored: int | None = None
     lines_rejected: int | None = None
+    settled: Settled | None = None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a run that others build on has counted for good: everything before `until_us`, in microseconds since 1970.
+
+    `counted` holds the metrics of this run and of those before it; `left_over` the files, as Spark names them, with
+    rows from `until_us` on, whose rule may be another one tomorrow; `newest_us` the latest moment of any settled row;
+    `rows` how many rows this run has settled.
+    """
+
+    counted: dict[str, int]
+    until_us: int
+    newest_us: int
+    left_over: tuple[str, ...]
+    rows: int
 
 
 def check_transactions(
@@ -80,10 +105,14 @@ def check_transactions(
     run_id: str,
     quarantine: str,
     known_customers: DataFrame | None = None,
+    earlier: Mapping[str, int] | None = None,
 ) -> CheckedLines:
     """Classify every row, write the rejected ones below the folder `quarantine`, and count, in one scan of the source.
 
     `now` knows its zone. `known_customers` (customer_id) is asked only with quality.unknown_customers: reject.
+    `earlier`: what runs before this one counted in other rows (empty for the first of them). The account is then of
+    all rows; `lines` are those of this source that are not counted yet, whatever the history window, with a column
+    `is_settled` more. `source.rows` must have COUNTED: null, or before which moment the rows of its file are counted.
     InputError: a column, expression, file or encoding is not what it should be. QualityError: more rows are rejected
     than quality.max_rejected_share allows, or none is left; the quarantine is kept.
     """
@@ -91,30 +120,31 @@ def check_transactions(
     listed = tuple(dict.fromkeys(canonical_text(name) for name in (table.ignore_customers if table else ())))
     found = read_lines(source, config, microseconds(now), listed, known_customers)
     window = configured_window(config)
-    seen, folder = scan(
-        found.classified(window, with_after=True),
+    metrics = _metrics(found, source, window, listed, nightly=earlier is not None)
+    tomorrow_us = microseconds(now) + DAY_US + 1
+    until_us = tomorrow_us if window is None else min(window.as_of_us, tomorrow_us)
+    share = None if earlier is None else _share(until_us)
+    scanned = scan(
+        found.classified(_asked(window, earlier), with_after=True),
         source,
         found.rules,
-        _metrics(found, source, window, listed),
+        metrics,
         amount=ours.E4,
         run_id=run_id,
         quarantine=quarantine,
         mapped=found.expressions,
+        share=share,
     )
-    check_rows_read(source, seen["rows"])
-    if seen["replaced"]:
-        check_encoding(source, seen["replaced"])
-    if not seen["rows"]:
-        raise InputError(
-            "transactions: the table has no rows.", where=source.facts.location, todo="Check the path and the export."
-        )
+    seen, settled = _seen(scanned, source, metrics, earlier, until_us)
     quality = quality_rows("transactions", found.rules, counts_of(found.rules, seen, True), _notes(seen))
     log.info("transactions: %s rows read, run %s", f"{seen['rows']:,}", run_id)
-    check_shares(quality, config.quality.max_rejected_share, "transactions", folder)
+    check_shares(quality, config.quality.max_rejected_share, "transactions", scanned.quarantine)
     listed_here = present(listed, seen)
     known = window or latest_window(seen["newest_us"], config)
+    told = _warnings(seen, config, known, now, quality[0].rows, len(listed) - len(listed_here))
+    final = window is not None and earlier is None
     return CheckedLines(
-        lines=_lines(found, known, latest=window is None),
+        lines=_lines(found, Window(known.as_of, known.start if share is None else None), window is None, share),
         ignored_customers=listed_here,
         as_of=known.as_of,
         window_start=known.start,
@@ -122,19 +152,50 @@ def check_transactions(
         rows_read=seen["rows"],
         amount_read_e4=seen["amount"],
         mapped=found.mapped,
-        warnings=(
-            *source.facts.warnings,
-            *_warnings(seen, config, known, now, quality[0].rows, len(listed) - len(listed_here)),
-        ),
+        warnings=(*source.facts.warnings, *told),
         drop_duplicates=table is not None and table.duplicates == "drop",
-        latest=window is None,
-        quarantine=folder,
-        lines_ignored=None if window is None else seen["lines_ignored"],
-        lines_rejected=None if window is None else seen["lines_rejected"],
+        latest=not final,
+        quarantine=scanned.quarantine,
+        lines_ignored=seen["lines_ignored"] if final else None,
+        lines_rejected=seen["lines_rejected"] if final else None,
+        settled=settled,
     )
 
 
-def _metrics(found: Lines, source: Source, window: Window | None, listed: tuple[str, ...]) -> dict[str, Metric]:
+def _seen(
+    scanned: Seen, source: Source, metrics: Mapping[str, Metric], earlier: Mapping[str, int] | None, until_us: int
+) -> tuple[dict[str, int], Settled | None]:
+    """What was counted, with earlier runs; refused when rows are missing, their encoding is wrong or there are none."""
+    seen, settled = scanned.counted, None
+    check_rows_read(source, seen["rows"] + scanned.by_share.get(KNOWN, {"rows": 0})["rows"])
+    if seen["replaced"]:
+        check_encoding(source, seen["replaced"])
+    if earlier is not None:
+        mine = scanned.by_share.get(SETTLED, {})
+        counted = add_up([earlier, mine], metrics)
+        settled = Settled(counted, until_us, counted["newest_row_us"], scanned.left_over, mine.get("rows", 0))
+        seen = whole(add_up([counted, scanned.by_share.get(LEFT_OVER, {})], metrics))
+    if not seen["rows"]:
+        raise InputError(
+            "transactions: the table has no rows.", where=source.facts.location, todo="Check the path and the export."
+        )
+    return seen, settled
+
+
+def _asked(window: Window | None, earlier: Mapping[str, int] | None) -> Window | None:
+    """The window that rows are judged by now; runs that others build on leave the beginning of the history open."""
+    return window if window is None or earlier is None else Window(window.as_of, None)
+
+
+def _share(until_us: int) -> Column:
+    at, counted = F.col(ours.AT_US), F.col(COUNTED)
+    known = counted.isNotNull() & F.coalesce(at < counted, F.lit(True))
+    return F.when(known, F.lit(KNOWN)).when(at >= until_us, F.lit(LEFT_OVER)).otherwise(F.lit(SETTLED))
+
+
+def _metrics(
+    found: Lines, source: Source, window: Window | None, listed: tuple[str, ...], *, nightly: bool
+) -> dict[str, Metric]:
     """What is counted beside the rules: notes, the newest used row, encoding, and which ignored customers occur."""
     used = F.col(RULE) == len(found.rules)
     rounded, bad_quantity = used & F.col(ours.ROUNDED), used & F.col(ours.BAD_QUANTITY)
@@ -156,10 +217,12 @@ def _metrics(found: Lines, source: Source, window: Window | None, listed: tuple[
         seconds = F.hour(at) * 3600 + F.minute(at) * 60 + F.second(at)
         metrics["newest_us"] = Metric(F.max(F.when(used, F.col(ours.AT_US))), merge="max")
         metrics["day_seconds"] = Metric(F.sum(F.when(used, seconds)))
-    else:
+    elif not nightly:
         kept = _is_line(found, window)
         for outcome in ("ignored", "rejected"):
             metrics[f"lines_{outcome}"] = count_when(kept & F.col(RULE).isin(*_positions(found, outcome)))
+    if nightly:
+        metrics["newest_row_us"] = Metric(F.max(ours.AT_US), merge="max")
     ignored = F.col(RULE) == [rule.name for rule in found.rules].index("ignored_customer")
     metrics |= presence_metrics(listed, ours.ID, ignored)
     return metrics
@@ -175,7 +238,7 @@ def _is_line(found: Lines, window: Window) -> Column:
     return ~F.col(RULE).isin(*outside) & F.coalesce(F.col(ours.AT_US) < window.as_of_us, F.lit(True))
 
 
-def _lines(found: Lines, window: Window, *, latest: bool) -> DataFrame:
+def _lines(found: Lines, window: Window, latest: bool, share: Column | None) -> DataFrame:
     """The lines that features are built from; see CheckedLines."""
     classified = found.classified(window, with_after=not latest)
     outcome = F.get(F.array(*(F.lit(rule.outcome) for rule in found.rules)), F.col(RULE))
@@ -188,7 +251,8 @@ def _lines(found: Lines, window: Window, *, latest: bool) -> DataFrame:
         ("discount", "discount_e4", ours.DISCOUNT_E4),
     )
     # Spark would move a deterministic filter below the projections, and compute all that it names a second time.
-    is_line = _is_line(found, window) | (F.spark_partition_id() < 0)
+    is_line = _is_line(found, window) & (F.lit(True) if share is None else share != KNOWN)
+    is_line = is_line | (F.spark_partition_id() < 0)
     return classified.filter(is_line).select(
         F.col(ours.ID).alias("customer_id"),
         F.coalesce(F.col(ours.ORDER), day, F.lit("")).alias("order_id"),
@@ -199,6 +263,7 @@ def _lines(found: Lines, window: Window, *, latest: bool) -> DataFrame:
         F.col(ours.HASH).alias("row_hash"),
         F.coalesce(outcome, F.lit("used")).alias("status"),
         name_of(found.rules).alias("rule"),
+        *(() if share is None else ((share == SETTLED).alias("is_settled"),)),
     )
 
 

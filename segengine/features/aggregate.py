@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from segengine.features.shares import share_features, top_values
 if TYPE_CHECKING:
     from segengine.contract import CheckedCustomers, CheckedLines
 
-__all__ = ["COUNTS", "CustomerRows", "attribute_results", "attribute_values", "customer_rows"]
+__all__ = ["COUNTS", "CustomerRows", "attribute_results", "attribute_values", "customer_rows", "with_house_lines"]
 
 ATTRIBUTE = "__attribute_"
 """Set before the names of attributes until the measures, whose names they may have, are gone."""
@@ -58,20 +58,30 @@ class CustomerRows:
             self.persisted.unpersist()
 
 
+Standing = Callable[[Scope, Sequence[str]], DataFrame]
+"""Measures of all lines, from what runs before this one kept of them; told the scope and ignored customers that
+occur."""
+
+
 def customer_rows(
-    checked: CheckedLines, customers: CheckedCustomers | None, chosen: Chosen, config: Config
+    checked: CheckedLines,
+    customers: CheckedCustomers | None,
+    chosen: Chosen,
+    config: Config,
+    standing: Standing | None = None,
 ) -> CustomerRows:
     """Aggregate the lines, with one Exchange of them, and join the customers table.
 
     Columns: customer_id; each feature (double, or string for categorical attributes); attribute columns; lane;
     is_known; first_ordered_at, last_ordered_at; bigint counts of lines, `orders`, and money in 1/10,000 of the currency
-    unit. Every value is the same for any order and partitioning of the lines. It runs a job only when shares of the top
-    categories are asked for. ConfigError: a custom feature cannot be computed. InputError: money overflows.
+    unit. `standing` gives the measures where runs build on each other. Every value is the same for any order and
+    partitioning of the lines. It runs a job only when shares of the top categories are asked for.
+    ConfigError: a custom feature cannot be computed. InputError: money overflows.
     """
     _check_zone(checked.lines, config)
     custom = [feature for feature in chosen.features if feature.family == "custom"]
     check_custom(checked.lines, custom)
-    measures = _measures(checked, customers, chosen, custom, config)
+    measures = _measures(checked, customers, chosen, custom, config, standing)
     features, persisted = chosen.features, None
     if chosen.top or any(feature.family == "clv" and not feature.argument for feature in features):
         measures = persisted = measures.persist()
@@ -96,6 +106,7 @@ def _measures(
     chosen: Chosen,
     custom: Sequence[Feature],
     config: Config,
+    standing: Standing | None,
 ) -> DataFrame:
     transactions = config.tables.transactions
     drops = transactions is not None and transactions.duplicates == "drop"
@@ -110,7 +121,9 @@ def _measures(
         drop_duplicates=drops,
     )
     house = sorted({*checked.ignored_customers, *(customers.ignored_customers if customers else ())})
-    lines = _with_house_lines(checked.lines, house)
+    if standing is not None:
+        return _with_dropped(standing(scope, house), drops)
+    lines = with_house_lines(checked.lines, house)
     if not custom:
         narrow = _by_customer(narrow_lines(lines, scope), checked.rows_read)
         return _with_dropped(measure(narrow, scope), drops)
@@ -139,7 +152,7 @@ def _beside(measures: DataFrame, more: DataFrame) -> DataFrame:
     return measures.join(more.hint("merge"), on="customer_id", how="left")
 
 
-def _with_house_lines(lines: DataFrame, house: Sequence[str]) -> DataFrame:
+def with_house_lines(lines: DataFrame, house: Sequence[str]) -> DataFrame:
     """Lines, and for each ignored customer one line of status HOUSE_STATUS, so that it gets a row."""
     if not house:
         return lines

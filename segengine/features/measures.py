@@ -9,9 +9,9 @@ lines costs disk and not memory.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from pyspark import cloudpickle
@@ -36,10 +36,13 @@ from segengine.features.kernel.plan import (
 )
 from segengine.features.zones import clock_changes
 
-__all__ = ["HOUSE_STATUS", "Scope", "kept_lines", "measure", "narrow_lines"]
+__all__ = ["HOUSE_STATUS", "PIECES", "Scope", "compact", "fold", "kept_lines", "measure", "narrow_lines", "stand"]
 
 HOUSE_STATUS = "house"
 """Status of the stand-in line of an ignored customer, whose own lines are not in the table."""
+
+PIECES = "bucket int, lines bigint, entries binary, spend binary, rows binary"
+"""kernel.SCHEMA as Spark says it."""
 
 SPEND = "array<struct<value:string,amount_e4:bigint>>"
 
@@ -85,6 +88,21 @@ class Scope:
                 for mix in MIXES
                 if any(feature.family == mix.family for feature in features) and mix.column in columns
             ),
+        )
+
+    @classmethod
+    def everything(cls, columns: Collection[str], *, as_of: dt.datetime, timezone: str, drop_duplicates: bool) -> Scope:
+        """What lines with these columns can be asked, with no window."""
+        return cls(
+            as_of=as_of,
+            window_start=None,
+            timezone=timezone,
+            drop_duplicates=drop_duplicates,
+            quantity="quantity" in columns,
+            products="product" in columns,
+            rhythm=True,
+            discount="discount_e4" in columns,
+            mixes=tuple(mix for mix in MIXES if mix.column in columns),
         )
 
     @property
@@ -133,20 +151,52 @@ def measure(narrow: DataFrame, scope: Scope) -> DataFrame:
 
     `narrow`: as `narrow_lines` gives them, partitioned by customer_id already.
     """
-    # Workers need numpy and pyarrow, not this package.
+    return _measures(narrow, kernel.measuring(_plan(scope)), scope)
+
+
+def fold(narrow: DataFrame, scope: Scope, buckets: int) -> DataFrame:
+    """Pieces (see kernel.SCHEMA) of lines as `narrow_lines` gives them, cut by day, for windows of any run."""
+    _travel_by_value()
+    bucketed = narrow.withColumn("bucket", F.pmod(F.xxhash64("customer_id"), F.lit(buckets)).cast("int"))
+    return bucketed.repartition("bucket").mapInArrow(kernel.folding(_plan(scope)), PIECES)
+
+
+def stand(pieces: DataFrame, scope: Scope) -> DataFrame:
+    """The rows that `measure` gives for all lines that the pieces were made of.
+
+    `as_of` and `window_start` have to be midnights of the zone, and the pieces must know what the scope asks for.
+    """
+    return _measures(pieces.repartition("bucket"), kernel.standing(_plan(scope)), scope)
+
+
+def compact(pieces: DataFrame, scope: Scope) -> DataFrame:
+    """The same pieces as one a bucket; the scope is the one they were made with."""
+    _travel_by_value()
+    return pieces.repartition("bucket").mapInArrow(kernel.compacting(_plan(scope)), PIECES)
+
+
+def _travel_by_value() -> None:
+    """Workers need numpy and pyarrow, not this package."""
     cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]  # pyspark's copy has no types
+
+
+def _measures(rows: DataFrame, worker: Callable[..., Iterator[Any]], scope: Scope) -> DataFrame:
+    _travel_by_value()
     types = [("customer_id", "string"), *((name, "bigint") for name in (*SUMS, "first_us", "last_us"))]
     types += [(name, "bigint") for name in RHYTHM] if scope.rhythm else []
     types += [(mix.spend, SPEND) for mix in scope.mixes]
     schema = ", ".join(f"{name} {kind}" for name, kind in types)
-    found = narrow.mapInArrow(kernel.measuring(_plan(scope)), schema)
-    return found.withColumns(
-        {
-            "first_ordered_at": F.timestamp_micros("first_us"),
-            "last_ordered_at": F.timestamp_micros("last_us"),
-            "quantity_millionths": F.when(F.col("quantities") > 0, F.col("quantity_millionths")),
-        }
-    ).drop("first_us", "last_us", "quantities")
+    return (
+        rows.mapInArrow(worker, schema)
+        .withColumns(
+            {
+                "first_ordered_at": F.timestamp_micros("first_us"),
+                "last_ordered_at": F.timestamp_micros("last_us"),
+                "quantity_millionths": F.when(F.col("quantities") > 0, F.col("quantity_millionths")),
+            }
+        )
+        .drop("first_us", "last_us", "quantities")
+    )
 
 
 def _plan(scope: Scope) -> Plan:

@@ -31,17 +31,35 @@ from segengine.io.source import AnyTable, Source, SourceFacts, quoted, refuse_cl
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-__all__ = ["Source", "SourceFacts", "check_encoding", "check_rows_read", "explain_read_failure", "read_table"]
+__all__ = [
+    "Source",
+    "SourceFacts",
+    "check_encoding",
+    "check_rows_read",
+    "explain_read_failure",
+    "plain_path",
+    "plain_uri",
+    "read_table",
+]
 
 _MAX_FILES_SEARCHED = 20
 
 
-def read_table(spark: SparkSession, table: AnyTable, name: str, config: Config, *, work: str | None = None) -> Source:
+def read_table(
+    spark: SparkSession,
+    table: AnyTable,
+    name: str,
+    config: Config,
+    *,
+    work: str | None = None,
+    files: FileSet | None = None,
+) -> Source:
     """Read the table that the configuration calls `name` ("transactions" or "customers").
 
     Looks at headers, footers and schemas, and reads no rows yet (JSON: one pass for the schema; Delta and catalog
     tables: the first row). A database and a query are read here, once, into a snapshot in the folder `work`, a URI of
-    the run's own; without one they are refused (ValueError). Raises InputError for files that are missing, empty,
+    the run's own; without one they are refused (ValueError). `files`: only these of the table's files. Raises
+    InputError for files that are missing, empty,
     damaged or differ, and for columns that are not there; InfrastructureError for what does not answer.
     """
     try:
@@ -51,7 +69,7 @@ def read_table(spark: SparkSession, table: AnyTable, name: str, config: Config, 
             return _from_pinned(read_catalog(spark, table, name), table, name, config, has_files=False)
         if table.format == "delta":
             return _from_pinned(read_delta(spark, table, name), table, name, config, has_files=True)
-        return _from_files(spark, table, name, config)
+        return _from_files(spark, table, name, config, files)
     except SegengineError:
         raise
     except Exception as error:
@@ -67,10 +85,10 @@ def read_table(spark: SparkSession, table: AnyTable, name: str, config: Config, 
         raise
 
 
-def _from_files(spark: SparkSession, table: AnyTable, name: str, config: Config) -> Source:
+def _from_files(spark: SparkSession, table: AnyTable, name: str, config: Config, files: FileSet | None) -> Source:
     location = table.path or ""
     inputs = inputs_for(spark, location)
-    found = find_files(inputs, location, name)
+    found = files or find_files(inputs, location, name)
     looks = hint = ""
     warnings: tuple[str, ...] = ()
     expected: int | None = None
@@ -220,17 +238,17 @@ def _files_with_replacements(source: Source) -> list[InputFile]:
     found = (
         source.rows.where(has).select(ours.SOURCE_FILE).distinct().orderBy(ours.SOURCE_FILE).limit(_MAX_FILES_SEARCHED)
     )
-    told = {_plain(str(row[0])) for row in found.collect()}
-    return [file for file in source.files if _plain_uri(file.uri) in told]
+    told = {plain_path(str(row[0])) for row in found.collect()}
+    return [file for file in source.files if plain_uri(file.uri) in told]
 
 
-def _plain(uri: str) -> str:
+def plain_path(uri: str) -> str:
     """A percent-encoded URI as Spark reports it, in one spelling."""
     parts = urlsplit(uri)
     return f"{parts.netloc}{unquote(parts.path)}"
 
 
-def _plain_uri(uri: str) -> str:
+def plain_uri(uri: str) -> str:
     """A URI as we hand it to Spark (not percent-encoded), in the same spelling."""
     rest = uri.split(":", 1)[1]
     return rest[2:] if rest.startswith("//") else rest

@@ -19,7 +19,9 @@ SOURCE_FILE = "_source_file"
 DEFECT = "_defect"
 DEFECT_TEXT = "_defect_text"
 OURS = (SOURCE_FILE, DEFECT, DEFECT_TEXT)
-RESERVED = (*OURS, "_metadata", "_segengine_line", "_segengine_overflow", "_segengine_row", "_segengine_bare")
+COUNTED = "_segengine_counted_us"
+"""bigint: before which moment the rows of a file were counted by an earlier run; null in files that are new."""
+RESERVED = (*OURS, COUNTED, "_metadata", "_segengine_line", "_segengine_overflow", "_segengine_row", "_segengine_bare")
 """Names that a source may not use: ours, and the one under which Spark says which file a row came from."""
 
 SHORT_ROW = "short_row"

@@ -162,7 +162,7 @@ def _cut(line: _Lines, piece: Integers) -> _Lines:
     """The lines with an entry for each piece of an order: nearly all orders have one."""
     if not (changes(piece) & ~line.starts).any():
         return line
-    order = np.cumsum(line.starts)
+    order: Integers = np.cumsum(line.starts, dtype=np.int64)
     by = np.lexsort((piece, order))
     moved = {each.name: getattr(line, each.name)[by] for each in fields(line)}
     return _Lines(**{**moved, "starts": changes(order[by]) | changes(piece[by])})

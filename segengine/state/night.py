@@ -1,0 +1,249 @@
+"""A run that builds on earlier ones: it reads new files, and takes the rest from what those kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from pyspark.sql import functions as F
+
+from segengine import contract
+from segengine.contract import CheckedLines
+from segengine.contract.moments import microseconds
+from segengine.features.aggregate import with_house_lines
+from segengine.features.measures import PIECES, Scope, compact, fold, narrow_lines, stand
+from segengine.io.inputs import FileSet, InputFile, find_files, inputs_for
+from segengine.io.read import Source, SourceFacts, plain_path, plain_uri, read_table
+from segengine.io.source import COUNTED, quoted
+from segengine.state import manifest
+from segengine.state.manifest import Part, State
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from segengine.job import Job
+
+__all__ = ["Night", "check_night"]
+
+log = logging.getLogger(__name__)
+
+LINES_PER_BUCKET = 250_000
+FEWEST_BUCKETS, MOST_BUCKETS = 8, 20_000
+MOST_PARTS = 31
+LARGEST_SHARE_OF_NIGHTS = 0.25
+"""When more of the lines lie in later parts than in the first one, or there are more parts, they become one."""
+EVERYTHING = 2**63 - 1
+
+
+@dataclass
+class Night:
+    """The checked lines of all runs together, and the way from there to measures of customers.
+
+    `checked.lines` are those of the new files. `why_all` says why every file was read, and is empty when not.
+    """
+
+    job: Job
+    source: Source
+    checked: CheckedLines
+    files: FileSet
+    earlier: State | None
+    why_all: str
+    new_files: int
+    written: tuple[Part, ...] = ()
+
+    def measures(self, scope: Scope, house: Sequence[str]) -> DataFrame:
+        """The measures of every customer, as `features.measures.measure` gives them for all lines.
+
+        Writes what is new beside the earlier parts, unless the run is to write nothing; `commit` makes it count.
+        """
+        lines, settled = self.checked.lines, self.checked.settled
+        assert settled is not None
+        more = [with_house_lines(lines.limit(0), house)] if house else []
+        if self.job.command == "check":
+            more.append(lines)
+        else:
+            self._write(lines.where("is_settled"), settled.rows)
+            if settled.left_over:
+                more.append(lines.where("NOT is_settled"))
+        earlier = self.earlier.parts if self.earlier else ()
+        pieces = self._stored((*earlier, *self.written))
+        for extra in more:
+            pieces = pieces.unionByName(self._folded(extra))
+        return stand(pieces, scope)
+
+    def commit(self) -> None:
+        """Make what this run counted the ground of the next one; left undone when another run was faster."""
+        settled, store = self.checked.settled, self.job.store
+        assert settled is not None
+        now, _ = manifest.load(store)
+        if (now.run_id if now else None) != (self.earlier.run_id if self.earlier else None):
+            log.warning("another run has counted new files meanwhile; this one leaves its record as it is")
+            return
+        parts = (*(self.earlier.parts if self.earlier else ()), *self.written)
+        if self._too_many(parts):
+            parts = (self._compacted(parts),)
+        manifest.save(
+            store,
+            State(
+                run_id=self.job.run_id,
+                fingerprint=manifest.fingerprint(self.job.config),
+                columns=_columns(self.source),
+                buckets=self.buckets,
+                until_us=settled.until_us,
+                newest_us=settled.newest_us,
+                files=tuple((file.name, file.size_bytes, file.modified_us) for file in self.files.files),
+                left_over=self._left_over(),
+                counted=settled.counted,
+                parts=parts,
+            ),
+        )
+        manifest.sweep(store, parts)
+
+    @property
+    def buckets(self) -> int:
+        """How many buckets customers are in: decided by the first run, whose parts all others join."""
+        if self.earlier is not None:
+            return self.earlier.buckets
+        return min(MOST_BUCKETS, max(FEWEST_BUCKETS, -(-self.checked.rows_read // LINES_PER_BUCKET)))
+
+    def told(self) -> str:
+        """What was read, in a sentence."""
+        of = f"of {len(self.files.files):,} files"
+        if self.why_all:
+            return f"Incremental: all {of.removeprefix('of ')} were read, as {self.why_all}."
+        return f"Incremental: {self.new_files:,} {of} are new; the others were counted by earlier runs."
+
+    def _everything(self) -> Scope:
+        checked, config = self.checked, self.job.config
+        return Scope.everything(
+            checked.lines.columns,
+            as_of=checked.as_of,
+            timezone=config.timezone,
+            drop_duplicates=checked.drop_duplicates,
+        )
+
+    def _folded(self, lines: DataFrame) -> DataFrame:
+        scope = self._everything()
+        return fold(narrow_lines(lines, scope), scope, self.buckets)
+
+    def _write(self, settled: DataFrame, rows: int) -> None:
+        if not rows:
+            return
+        self.written = (self._saved(self._folded(settled), self.job.run_id),)
+
+    def _compacted(self, parts: Sequence[Part]) -> Part:
+        return self._saved(compact(self._stored(parts), self._everything()), f"{self.job.run_id}-whole")
+
+    def _saved(self, pieces: DataFrame, folder: str) -> Part:
+        store = self.job.store
+        pieces.write.parquet(store.uri(manifest.part_folder(folder)))
+        lines = self.job.spark.read.parquet(store.uri(manifest.part_folder(folder))).agg(F.sum("lines")).first()
+        return Part(folder, int((lines[0] if lines else 0) or 0), manifest.part_files(store, folder))
+
+    def _stored(self, parts: Sequence[Part]) -> DataFrame:
+        uris = [self.job.store.uri(manifest.part_folder(part.folder)) for part in parts]
+        if not uris:
+            return self.job.spark.createDataFrame([], PIECES)
+        return self.job.spark.read.schema(PIECES).parquet(*uris)
+
+    def _too_many(self, parts: Sequence[Part]) -> bool:
+        later = sum(part.lines for part in parts[1:])
+        return len(parts) > MOST_PARTS or later > LARGEST_SHARE_OF_NIGHTS * sum(part.lines for part in parts)
+
+    def _left_over(self) -> tuple[str, ...]:
+        """Names of the files that have rows which are not settled yet."""
+        assert self.checked.settled is not None
+        told = {plain_path(uri) for uri in self.checked.settled.left_over}
+        return tuple(file.name for file in self.files.files if plain_uri(file.uri) in told)
+
+
+def check_night(job: Job) -> Night | str:
+    """Check the lines of new files, and put the account of all together; or why this run cannot build on others.
+
+    Without a state that can be used every file is new. Raises what `contract.check_transactions` raises.
+    """
+    config, table = job.config, job.config.tables.transactions
+    assert table is not None and table.path is not None  # rules of the configuration
+    as_of = config.as_of_moment
+    if as_of is not None and as_of.astimezone(ZoneInfo(config.timezone)).time() != dt.time():
+        return "as_of is not a midnight"
+    files = find_files(inputs_for(job.spark, table.path), table.path, "transactions")
+    earlier, why = manifest.load(job.store)
+    new: list[InputFile] = list(files.files)
+    if earlier is not None:
+        if as_of is not None and microseconds(as_of) <= earlier.newest_us:
+            return "as_of is before orders that are counted already"
+        new, why = manifest.new_files(earlier, files.files)
+        if earlier.fingerprint != manifest.fingerprint(config):
+            why = "the configuration reads or judges lines in another way than before"
+    source = None if earlier is None or why else _more(job, files, new, earlier)
+    if source is None:
+        earlier, new, why = None, list(files.files), why or "the columns are others than before"
+        source = _uncounted(job, files, files.files, None)
+    job.add_source(replace(source, facts=_of_all(source, files)))
+    checked = contract.check_transactions(
+        source,
+        config,
+        now=job.started_at,
+        run_id=job.run_id,
+        quarantine=job.quarantine,
+        earlier=earlier.counted if earlier else {},
+    )
+    night = Night(job, source, checked, files, earlier, why, len(new))
+    job.record["incremental"] = {"files": len(files.files), "new_files": len(new), "why_all": why}
+    return night
+
+
+def _more(job: Job, files: FileSet, new: Sequence[InputFile], earlier: State) -> Source | None:
+    """The new files, and those whose later rows are not counted; None when the columns are others than before."""
+    left = [file for file in files.files if file.name in set(earlier.left_over)]
+    parts = [(new, None), (left, earlier.until_us)]
+    if not new and not left:
+        smallest = min(files.files, key=lambda file: (file.size_bytes, file.name))
+        parts = [([smallest], EVERYTHING)]  # something has to say what the columns are
+    sources = [_uncounted(job, files, some, before_us) for some, before_us in parts if some]
+    columns = [name for name, _type in earlier.columns]
+    if any(sorted(_columns(source)) != sorted(earlier.columns) for source in sources):
+        return None
+    first, *others = sources
+    rows = first.rows
+    for other in others:
+        rows = rows.unionByName(other.rows)
+    expected = [source.facts.rows_expected for source in sources]
+    total = None if None in expected else sum(number or 0 for number in expected)
+    ours = [name for name in first.rows.columns if name not in first.columns]
+    return replace(
+        first,
+        columns=tuple(columns),
+        rows=rows.select(*(F.col(quoted(name)) for name in (*columns, *ours))),
+        files=tuple(file for source in sources for file in source.files),
+        facts=replace(first.facts, rows_expected=total),
+    )
+
+
+def _uncounted(job: Job, files: FileSet, some: Sequence[InputFile], before_us: int | None) -> Source:
+    """A table of some of the files; rows before the moment are counted already."""
+    table = job.config.tables.transactions
+    assert table is not None
+    only = replace(files, files=tuple(some))
+    source = read_table(job.spark, table, "transactions", job.config, files=only)
+    return replace(source, rows=source.rows.withColumn(COUNTED, F.lit(before_us).cast("bigint")))
+
+
+def _columns(source: Source) -> tuple[tuple[str, str], ...]:
+    types = dict(source.rows.dtypes)
+    return tuple((name, types[name]) for name in source.columns)
+
+
+def _of_all(source: Source, files: FileSet) -> SourceFacts:
+    return replace(
+        source.facts,
+        files=len(files.files),
+        size_bytes=files.size_bytes,
+        rows_expected=None,
+        fingerprint=files.fingerprint(),
+    )
