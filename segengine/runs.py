@@ -128,6 +128,8 @@ class Found:
     as_of: dt.datetime
     window_start: dt.datetime | None
     night: Night | None = None
+    read: str = ""
+    """Of an incremental run: what of the table was read, and why."""
 
 
 @dataclass(frozen=True)
@@ -160,19 +162,14 @@ def _read_and_check(job: Job) -> Found:
     if config.tables.transactions is None:
         return Found(None, people, features.moment(config, job.started_at), None)
     with job.steps.step("Checking transactions") as step:
-        night = check_night(job) if config.incremental else None
-        if isinstance(night, Night):
-            lines = night.checked
-        else:
-            lines, night = _all_lines(job, people, night), None
+        night, read = check_night(job) if config.incremental else (None, "")
+        lines = night.checked if night else _all_lines(job, people)
         step.rows_in = lines.rows_read
-    return Found(lines, people, lines.as_of, lines.window_start, night)
+    return Found(lines, people, lines.as_of, lines.window_start, night, read)
 
 
-def _all_lines(job: Job, people: contract.CheckedCustomers | None, why: str | None) -> contract.CheckedLines:
+def _all_lines(job: Job, people: contract.CheckedCustomers | None) -> contract.CheckedLines:
     config = job.config
-    if why:
-        job.record["incremental"] = {"why_not": why}
     assert config.tables.transactions is not None
     source = io.read_table(job.spark, config.tables.transactions, "transactions", config, work=job.work)
     job.add_source(source)
@@ -238,7 +235,8 @@ def _reconciled(found: Found, total: FeatureTotals) -> tuple[tuple[QualityRow, .
 
 def _warnings(found: Found) -> tuple[str, ...]:
     checked = [part for part in (found.lines, found.people) if part is not None]
-    return tuple(warning for part in checked for warning in part.warnings)
+    told = tuple(warning for part in checked for warning in part.warnings)
+    return (found.read, *told) if found.read else told
 
 
 def _train(job: Job, found: Found, people: Customers, why: str) -> LoadedModel:

@@ -43,7 +43,7 @@ EVERYTHING = 2**63 - 1
 class Night:
     """The checked lines of all runs together, and the way from there to measures of customers.
 
-    `checked.lines` are those of the new files. `why_all` says why every file was read, and is empty when not.
+    `checked.lines` are those of the new files.
     """
 
     job: Job
@@ -51,8 +51,6 @@ class Night:
     checked: CheckedLines
     files: FileSet
     earlier: State | None
-    why_all: str
-    new_files: int
     written: tuple[Part, ...] = ()
 
     def measures(self, scope: Scope, house: Sequence[str]) -> DataFrame:
@@ -110,13 +108,6 @@ class Night:
             return self.earlier.buckets
         return min(MOST_BUCKETS, max(FEWEST_BUCKETS, -(-self.checked.rows_read // LINES_PER_BUCKET)))
 
-    def told(self) -> str:
-        """What was read, in a sentence."""
-        of = f"of {len(self.files.files):,} files"
-        if self.why_all:
-            return f"Incremental: all {of.removeprefix('of ')} were read, as {self.why_all}."
-        return f"Incremental: {self.new_files:,} {of} are new; the others were counted by earlier runs."
-
     def _everything(self) -> Scope:
         checked, config = self.checked, self.job.config
         return Scope.everything(
@@ -161,22 +152,23 @@ class Night:
         return tuple(file.name for file in self.files.files if plain_uri(file.uri) in told)
 
 
-def check_night(job: Job) -> Night | str:
-    """Check the lines of new files, and put the account of all together; or why this run cannot build on others.
+def check_night(job: Job) -> tuple[Night | None, str]:
+    """Check the lines of new files and put the account of all together; None when this run cannot build on others.
 
-    Without a state that can be used every file is new. Raises what `contract.check_transactions` raises.
+    Also a sentence on what is read. Without a state that can be used every file is new. Raises what
+    `contract.check_transactions` raises.
     """
     config, table = job.config, job.config.tables.transactions
     assert table is not None and table.path is not None  # rules of the configuration
     as_of = config.as_of_moment
     if as_of is not None and as_of.astimezone(ZoneInfo(config.timezone)).time() != dt.time():
-        return "as_of is not a midnight"
+        return _not_built_on(job, "as_of is not a midnight")
     files = find_files(inputs_for(job.spark, table.path), table.path, "transactions")
     earlier, why = manifest.load(job.store)
     new: list[InputFile] = list(files.files)
     if earlier is not None:
         if as_of is not None and microseconds(as_of) <= earlier.newest_us:
-            return "as_of is before orders that are counted already"
+            return _not_built_on(job, "as_of is before orders that are counted already")
         new, why = manifest.new_files(earlier, files.files)
         if earlier.fingerprint != manifest.fingerprint(config):
             why = "the configuration reads or judges lines in another way than before"
@@ -193,9 +185,16 @@ def check_night(job: Job) -> Night | str:
         quarantine=job.quarantine,
         earlier=earlier.counted if earlier else {},
     )
-    night = Night(job, source, checked, files, earlier, why, len(new))
+    night = Night(job, source, checked, files, earlier)
     job.record["incremental"] = {"files": len(files.files), "new_files": len(new), "why_all": why}
-    return night
+    if why:
+        return night, f"Incremental: every file was read, as {why}."
+    return night, f"Incremental: {len(new):,} of {len(files.files):,} files are new; earlier runs counted the others."
+
+
+def _not_built_on(job: Job, why: str) -> tuple[None, str]:
+    job.record["incremental"] = {"why_not": why}
+    return None, f"Incremental: every file is read and nothing is kept, as {why}."
 
 
 def _more(job: Job, files: FileSet, new: Sequence[InputFile], earlier: State) -> Source | None:

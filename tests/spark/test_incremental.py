@@ -83,7 +83,7 @@ class Lake:
         config = self.config(as_of, incremental=True, output="out")
         summary = getattr(runs, command)(config, spark=self.spark, now=now)
         told: dict[str, Any] = json.loads((self.folder / "out" / "runs" / f"{summary.run_id}.json").read_text())
-        return told["incremental"]
+        return dict(told["incremental"])
 
     def compare(self) -> None:
         out, full = self.folder / "out", self.folder / "full"
@@ -105,7 +105,7 @@ class Lake:
         """Quality rows of the run that published last."""
         run_id = json.loads((output / "gold" / "current.json").read_text())["publication_id"]
         kept = published(output, "quality")["run_id"] == run_id
-        return rows[kept.to_numpy()]
+        return pd.DataFrame(rows[kept.to_numpy()])
 
     def state(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.folder / "out" / "state" / "current.json").read_text())
@@ -200,6 +200,30 @@ def test_a_night_that_fails_leaves_no_trace_in_what_is_counted(lake: Lake) -> No
     assert lake.state() == before
     lake.add(until(frame, "2023-11-02", "2023-11-01"), "broken")
     assert lake.night("2023-11-02")["new_files"] == 1
+
+
+def test_a_run_that_dies_before_its_record_is_written_is_made_up_for(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segengine.state import manifest
+
+    frame = lines()
+    lake.add(until(frame, "2023-11-01"), "start")
+    lake.night("2023-11-01")
+    before = lake.state()
+    lake.add(until(frame, "2023-11-02", "2023-11-01"), "day-1")
+    with monkeypatch.context() as dying:
+        dying.setattr(manifest, "save", lambda store, state: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            lake.run("2023-11-02")
+    parts = lake.folder / "out" / "state" / "parts"
+    assert lake.state() == before and len(list(parts.iterdir())) == 2
+    assert lake.night("2023-11-02")["new_files"] == 1
+    for folder in parts.iterdir():
+        for file in folder.iterdir():
+            os.utime(file, (0, 0))
+    lake.night("2023-11-02")
+    assert sorted(folder.name for folder in parts.iterdir()) == [part["folder"] for part in lake.state()["parts"]]
 
 
 def test_check_writes_nothing_and_counts_like_a_run(lake: Lake) -> None:
