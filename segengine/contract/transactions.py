@@ -121,11 +121,52 @@ def check_transactions(
     found = read_lines(source, config, microseconds(now), listed, known_customers)
     window = configured_window(config)
     metrics = _metrics(found, source, window, listed, nightly=earlier is not None)
-    tomorrow_us = microseconds(now) + DAY_US + 1
-    until_us = tomorrow_us if window is None else min(window.as_of_us, tomorrow_us)
+    until_us = _until_us(window, now)
     share = None if earlier is None else _share(until_us)
-    scanned = scan(
-        found.classified(_asked(window, earlier), with_after=True),
+    scanned = _scan(found, source, metrics, window, share, run_id=run_id, quarantine=quarantine)
+    seen, settled = _seen(scanned, source, metrics, earlier, until_us)
+    quality = quality_rows("transactions", found.rules, counts_of(found.rules, seen, True), _notes(seen))
+    log.info("transactions: %s rows read, run %s", f"{seen['rows']:,}", run_id)
+    check_shares(quality, config.quality.max_rejected_share, "transactions", scanned.quarantine)
+    here = present(listed, seen)
+    known = window or latest_window(seen["newest_us"], config)
+    final = window is not None and earlier is None
+    return CheckedLines(
+        lines=_lines(found, Window(known.as_of, known.start if share is None else None), window is None, share),
+        ignored_customers=here,
+        as_of=known.as_of,
+        window_start=known.start,
+        quality=quality,
+        rows_read=seen["rows"],
+        amount_read_e4=seen["amount"],
+        mapped=found.mapped,
+        warnings=(
+            *source.facts.warnings,
+            *_warnings(seen, config, known, now, quality[0].rows, len(listed) - len(here)),
+        ),
+        drop_duplicates=table is not None and table.duplicates == "drop",
+        latest=not final,
+        quarantine=scanned.quarantine,
+        lines_ignored=seen["lines_ignored"] if final else None,
+        lines_rejected=seen["lines_rejected"] if final else None,
+        settled=settled,
+    )
+
+
+def _scan(
+    found: Lines,
+    source: Source,
+    metrics: Mapping[str, Metric],
+    window: Window | None,
+    share: Column | None,
+    *,
+    run_id: str,
+    quarantine: str,
+) -> Seen:
+    """The one scan; a run that others build on leaves the beginning of the history open."""
+    asked = window if window is None or share is None else Window(window.as_of, None)
+    return scan(
+        found.classified(asked, with_after=True),
         source,
         found.rules,
         metrics,
@@ -135,31 +176,12 @@ def check_transactions(
         mapped=found.expressions,
         share=share,
     )
-    seen, settled = _seen(scanned, source, metrics, earlier, until_us)
-    quality = quality_rows("transactions", found.rules, counts_of(found.rules, seen, True), _notes(seen))
-    log.info("transactions: %s rows read, run %s", f"{seen['rows']:,}", run_id)
-    check_shares(quality, config.quality.max_rejected_share, "transactions", scanned.quarantine)
-    listed_here = present(listed, seen)
-    known = window or latest_window(seen["newest_us"], config)
-    told = _warnings(seen, config, known, now, quality[0].rows, len(listed) - len(listed_here))
-    final = window is not None and earlier is None
-    return CheckedLines(
-        lines=_lines(found, Window(known.as_of, known.start if share is None else None), window is None, share),
-        ignored_customers=listed_here,
-        as_of=known.as_of,
-        window_start=known.start,
-        quality=quality,
-        rows_read=seen["rows"],
-        amount_read_e4=seen["amount"],
-        mapped=found.mapped,
-        warnings=(*source.facts.warnings, *told),
-        drop_duplicates=table is not None and table.duplicates == "drop",
-        latest=not final,
-        quarantine=scanned.quarantine,
-        lines_ignored=seen["lines_ignored"] if final else None,
-        lines_rejected=seen["lines_rejected"] if final else None,
-        settled=settled,
-    )
+
+
+def _until_us(window: Window | None, now: dt.datetime) -> int:
+    """Rows before this moment meet the same rule in every later run."""
+    tomorrow_us = microseconds(now) + DAY_US + 1
+    return tomorrow_us if window is None else min(window.as_of_us, tomorrow_us)
 
 
 def _seen(
@@ -180,11 +202,6 @@ def _seen(
             "transactions: the table has no rows.", where=source.facts.location, todo="Check the path and the export."
         )
     return seen, settled
-
-
-def _asked(window: Window | None, earlier: Mapping[str, int] | None) -> Window | None:
-    """The window that rows are judged by now; runs that others build on leave the beginning of the history open."""
-    return window if window is None or earlier is None else Window(window.as_of, None)
 
 
 def _share(until_us: int) -> Column:
