@@ -30,6 +30,7 @@ from segengine.publish.publication import Publication, current, publish, read_cu
 from segengine.report import summary as told
 from segengine.report.facts import Summary
 from segengine.scoring.batch import score as score_rows
+from segengine.scoring.batch import unknown_groups
 from segengine.state import Night, check_night
 
 if TYPE_CHECKING:
@@ -297,7 +298,9 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
     finally:
         scored.release()
     job.record["publication_id"] = publication.publication_id
-    return _summary(job, found, people, model=model, why=why, built=built, publication=publication)
+    unknown = unknown_groups(people.rows, model.grouping) if model.grouping and not why else None
+    told_now = (unknown,) if unknown else ()
+    return _summary(job, found, people, model=model, why=why, built=built, publication=publication, warnings=told_now)
 
 
 def _facts(job: Job, found: Found, people: Customers, model: LoadedModel) -> RunFacts:
@@ -308,7 +311,10 @@ def _facts(job: Job, found: Found, people: Customers, model: LoadedModel) -> Run
     for row in people.quality:
         if row.table == main and row.outcome in rows:
             rows[row.outcome] += row.rows
-    infos = [SegmentInfo(i + 1, f"S-{i + 1:03d}", name, i) for i, name in enumerate(model.names)]
+    infos = [
+        SegmentInfo(i + 1, f"S-{i + 1:03d}", name, i, model.grouping.name_of(i) if model.grouping else None)
+        for i, name in enumerate(model.names)
+    ]
     return RunFacts(
         publication_id=job.run_id,
         run_id=job.run_id,
@@ -356,6 +362,7 @@ def _summary(
     why: str = "",
     built: Built | None = None,
     publication: Publication | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> Summary:
     """The facts to show at the end of a run."""
     config, total = job.config, people.totals
@@ -384,8 +391,9 @@ def _summary(
         decision=model.decision.sentence if model else "",
         candidates=told.candidate_lines(model.decision) if model else (),
         segments=segments,
+        groups=told.group_lines(model, segments) if model else (),
         publication_id=publication.publication_id if publication else None,
-        warnings=people.warnings,
+        warnings=(*people.warnings, *warnings, *(model.grouping.notes if model and model.grouping else ())),
         next_steps=told.next_steps(
             config.output.path,
             publication.folder if publication else None,

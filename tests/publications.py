@@ -72,6 +72,7 @@ def facts(**changed: Any) -> RunFacts:
         "as_of": AS_OF,
         "status": "champion",
         "k": 2,
+        "groups": None,
         "features": "recency_days",
         "customers": 4,
         "inertia": 1.5,

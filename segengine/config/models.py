@@ -121,6 +121,12 @@ class Segments(Part):
     k: KValue = Field((3, 10), description="How many segments: a number, or the least and the most to try. 2 to 50.")
     min_share: float = Field(0.03, ge=0, lt=1, description="No segment holds a smaller share of the customers.")
     max_share: float = Field(0.80, gt=0, le=1, description="No segment holds a larger share of the customers.")
+    by: Text | None = Field(
+        None,
+        description="An attribute of the customers table that is text, such as country: each of its values gets "
+        "segments of its own.",
+    )
+    by_min_customers: int = Field(100, ge=1, description="Values of by with fewer customers share one group, other.")
     restarts: int = Field(10, ge=1, le=1000, description="Starts per number of segments; the best one counts.")
     seed: int = Field(7, ge=0, le=2**31 - 1, description="Start of random numbers: same seed, same segments.")
 

@@ -143,6 +143,10 @@ def of_segments(segments: Segments) -> Iterator[Wrong]:
         yield Wrong(("max_share",), f"is too small for {high} segments", f"Write more than {1 / high:.3f}, or raise k.")
     if segments.min_share > segments.max_share:
         yield Wrong(("min_share",), "must not be above max_share")
+    if segments.by is None and "by_min_customers" in segments.model_fields_set:
+        yield Wrong(
+            ("by_min_customers",), "does nothing without by", "Add by: an attribute of customers, or remove it."
+        )
 
 
 def of_config(config: Config) -> Iterator[Wrong]:
@@ -151,6 +155,7 @@ def of_config(config: Config) -> Iterator[Wrong]:
     yield from _of_include(config)
     yield from _of_custom(config)
     yield from _of_incremental(config)
+    yield from _of_by(config)
     for name, table in (("transactions", config.tables.transactions), ("customers", config.tables.customers)):
         reason = overlap(table.path, config.output.path) if table is not None and table.path is not None else None
         if reason is not None:
@@ -209,6 +214,21 @@ def _of_include(config: Config) -> Iterator[Wrong]:
             hint = f"Did you mean attributes.{near[0]}? " if near else ""
             has = f"It has: {', '.join(attributes)}." if attributes else "It has none."
             yield Wrong(at, "is not in tables.customers.attributes", hint + has)
+
+
+def _of_by(config: Config) -> Iterator[Wrong]:
+    customers, by = config.tables.customers, config.segments.by
+    attributes = tuple(customers.attributes) if customers else ()
+    if by is None or by in attributes:
+        return
+    if customers is not None and by in customers.protected:
+        todo = "Take another attribute: a protected one never decides who is in a segment."
+        yield Wrong(("segments", "by"), "is protected", todo)
+        return
+    near = get_close_matches(by, attributes, n=1, cutoff=0.6)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    has = f"It has: {', '.join(attributes)}." if attributes else "It has none."
+    yield Wrong(("segments", "by"), "is not in tables.customers.attributes", hint + has)
 
 
 def _of_custom(config: Config) -> Iterator[Wrong]:

@@ -45,6 +45,7 @@ def choose(config: Config, mapped: frozenset[str], attributes: Attributes | None
     asked = _Asked(config, mapped, attributes or Attributes())
     _check_names(asked)
     _check_custom_names(config)
+    _check_by(asked)
     excluded = frozenset(name for entry in config.features.exclude for name in _names_of(entry))
     kept: list[Feature] = []
     left_out: list[tuple[str, str]] = []
@@ -121,7 +122,10 @@ def _attribute_features(asked: _Asked) -> Iterator[tuple[Feature, str]]:
     for name in table.attributes:
         if name in asked.protected or not {"attributes", _ATTRIBUTE + name} & set(asked.include):
             continue
-        if name in asked.attributes.numeric:
+        if name == asked.config.segments.by:
+            reason = "gives each of its values segments of their own (segments.by)"
+            yield _attribute_feature(name, columns[name], "categorical"), reason
+        elif name in asked.attributes.numeric:
             yield _attribute_feature(name, columns[name], "numeric"), ""
         else:
             known = name in asked.attributes.categorical
@@ -209,6 +213,17 @@ def _check_custom_names(config: Config) -> None:
             raise ConfigError(
                 f"The name '{name}' is taken.", where=where, todo="Choose another name, such as 'own_" + name + "'."
             )
+
+
+def _check_by(asked: _Asked) -> None:
+    by = asked.config.segments.by
+    if by is not None and by in asked.attributes.numeric:
+        raise ConfigError(
+            f"Customers cannot be grouped by '{by}': it is a number.",
+            where="segments.by",
+            todo="Group by an attribute that is text, or make one in tables.customers.attributes, such as "
+            f"{by}_band: \"CASE WHEN {by} < 30 THEN 'young' ELSE 'older' END\", or concat('no. ', {by}) for a code.",
+        )
 
 
 def _nothing_left(left_out: list[tuple[str, str]]) -> ConfigError:

@@ -14,9 +14,9 @@ from segengine.features.prepare_stages import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
-__all__ = ["SAMPLE_LIMIT", "Sample", "hash_sample"]
+__all__ = ["ID", "SAMPLE_LIMIT", "Sample", "hash_sample", "input_values", "typed"]
 
 SAMPLE_LIMIT = 200_000
 """Customers on the driver at most: 64 MB at 40 features."""
@@ -52,16 +52,28 @@ def hash_sample(rows: DataFrame, inputs: Sequence[InputColumn], limit: int = SAM
     """
     from pyspark.sql import functions as F
 
+    ordered = rows.select(*input_values(inputs)).orderBy(F.xxhash64(F.col(ID)), F.col(ID))
+    frame = typed(ordered.limit(limit).toPandas(), inputs)
+    return Sample(frame, len(frame) if len(frame) < limit else rows.count())
+
+
+def input_values(inputs: Sequence[InputColumn]) -> list[Column]:
+    """customer_id as text, numbers as doubles, everything else as text."""
+    from pyspark.sql import functions as F
+
     selected = [F.col(ID).cast("string").alias(ID)]
     for column in inputs:
         selected.append(
             F.col(quoted(column.name)).cast("double" if column.kind == "numeric" else "string").alias(column.name)
         )
-    ordered = rows.select(*selected).orderBy(F.xxhash64(F.col(ID)), F.col(ID))
-    frame = ordered.limit(limit).toPandas()
+    return selected
+
+
+def typed(frame: pd.DataFrame, inputs: Sequence[InputColumn]) -> pd.DataFrame:
+    """The frame, changed in place: numbers are float64 (missing is NaN), texts objects (missing is None)."""
     for column in inputs:
         if column.kind == "numeric":
             frame[column.name] = frame[column.name].astype(np.float64)
         else:
             frame[column.name] = frame[column.name].astype(object).where(frame[column.name].notna(), None)
-    return Sample(frame, len(frame) if len(frame) < limit else rows.count())
+    return frame

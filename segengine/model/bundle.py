@@ -21,6 +21,7 @@ import numpy as np
 
 from segengine.errors import BundleError
 from segengine.model.choose import KDecision
+from segengine.model.groups import Grouping
 from segengine.model.trained import LoadedModel, TrainedModel, describe, feature_from_dict
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def save(model: TrainedModel, store: Store, *, version: str, manifest_extra: Map
     store.delete(staging)
     _save_pipeline(model, store, f"{staging}/pipeline")
     store.write_atomic(f"{staging}/model.json", canonical_json(describe(model)))
-    store.write_atomic(f"{staging}/k_decision.json", canonical_json(model.decision.to_dict()))
+    store.write_atomic(f"{staging}/k_decision.json", canonical_json(_decisions(model)))
     listing = {
         **manifest_extra,
         "format": FORMAT,
@@ -96,6 +97,7 @@ def save(model: TrainedModel, store: Store, *, version: str, manifest_extra: Map
         "spark_version": _running_spark(),
         "features": [feature.name for feature in model.features],
         "k": model.k,
+        "groups": None if model.grouping is None else len(model.grouping.groups),
         "files": {
             path: {"bytes": size, "sha256": store.sha256(f"{staging}/{path}")}
             for path, size in _files(store, staging).items()
@@ -136,7 +138,7 @@ def verify(store: Store, version: str, *, features: Sequence[str] | None = None)
 
 def load(store: Store, version: str, spark: SparkSession, *, features: Sequence[str] | None = None) -> LoadedModel:
     """Verify a version, then load it. Raises BundleError before Spark has read anything that does not check out."""
-    from segengine.model.pipeline import load_pipeline
+    from segengine.model.pipeline import load_pipeline, routed
 
     saved = verify(store, version, features=features)
     _require_spark(store, version, saved, spark.version)
@@ -145,10 +147,16 @@ def load(store: Store, version: str, spark: SparkSession, *, features: Sequence[
     data = json.loads(store.read_bytes(f"{folder}/model.json"))
     if [feature["name"] for feature in data["features"]] != saved["features"]:
         raise _altered(store, version, "model.json and manifest.json name other features")
-    decision = KDecision.from_dict(json.loads(store.read_bytes(f"{folder}/k_decision.json")))
+    decisions = json.loads(store.read_bytes(f"{folder}/k_decision.json"))
+    grouping = None
+    if "grouping" in data:
+        try:
+            grouping = Grouping.from_dict(data["grouping"], decisions.get("groups", []))
+        except ValueError as error:
+            raise _altered(store, version, "model.json and k_decision.json are of other groups") from error
     pipeline: Any = load_pipeline(store.uri(f"{folder}/pipeline"), spark)
     centres = np.array(data["centres"], dtype=np.float64)
-    if not np.array_equal(np.array(pipeline.stages[-1].clusterCenters()), centres):
+    if not np.array_equal(np.array(pipeline.stages[-1].clusterCenters()), routed(centres, grouping)):
         raise _altered(store, version, "the pipeline has other centres than model.json")
     return LoadedModel(
         pipeline=pipeline,
@@ -159,7 +167,8 @@ def load(store: Store, version: str, spark: SparkSession, *, features: Sequence[
         names=tuple(data["names"]),
         outlier_limits=np.array(data["outlier_limits"], dtype=np.float64),
         sizes=tuple(data["sizes"]),
-        decision=decision,
+        decision=KDecision.from_dict(decisions),
+        grouping=grouping,
         metrics=data["metrics"],
         seed=data["seed"],
         version=version,
@@ -200,6 +209,11 @@ def set_champion(store: Store, version: str, reason: str, now: dt.datetime) -> N
         "history": history,
     }
     store.write_atomic(CHAMPION, canonical_json(record))
+
+
+def _decisions(model: TrainedModel) -> dict[str, Any]:
+    groups = {} if model.grouping is None else {"groups": model.grouping.decisions()}
+    return {**model.decision.to_dict(), **groups}
 
 
 def _save_pipeline(model: TrainedModel, store: Store, folder: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from segengine.errors import ModelError
 from segengine.model.sweep import Trial
 
-__all__ = ["Candidate", "KDecision", "choose"]
+__all__ = ["RULE", "Candidate", "KDecision", "choose"]
 
 RULE = (
     "The k with the highest macro silhouette among those that come back with k centres and keep every segment's share "

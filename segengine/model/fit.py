@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from segengine.features.prepare_numbers import Preparation
 from segengine.features.prepare_sample import SAMPLE_LIMIT
 from segengine.features.prepare_stages import FEATURES, TEMPORARY, quoted
+from segengine.model.groups import GROUP, Routing, route_stage
 from segengine.model.lloyd import Converged, run
 from segengine.model.pipeline import preparation_pipeline
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["Contestant", "Fit", "contest", "lay_out", "partitions_for", "segment_order"]
+__all__ = ["Contestant", "Fit", "contest", "lay_out", "partitions_for", "segment_order", "settle"]
 
 Floats = NDArray[np.float64]
 
@@ -64,16 +65,24 @@ def partitions_for(customers: int) -> int:
     return min(MOST_PARTITIONS, math.ceil(customers / ROWS_PER_PARTITION))
 
 
-def lay_out(rows: DataFrame, preparation: Preparation, customers: int, *, has_revenue: bool) -> DataFrame:
-    """Prepared points (x array<double>, revenue double) of every customer, in a fixed layout; not persisted yet."""
+def lay_out(
+    rows: DataFrame, preparation: Preparation, customers: int, *, has_revenue: bool, routing: Routing | None = None
+) -> DataFrame:
+    """Prepared points (x array<double>, revenue double) of every customer, in a fixed layout; not persisted yet.
+
+    With a routing also group, an int: the index of the customer's group.
+    """
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
 
     revenue = F.coalesce(F.col("revenue_e4").cast("double"), F.lit(0.0)) if has_revenue else F.lit(0.0)
+    own = [F.col("customer_id").cast("string").alias("customer_id"), revenue.alias("revenue")]
+    grouped = []
+    if routing is not None:
+        rows, grouped = route_stage(routing).transform(rows), ["group"]
+        own.append(F.col(GROUP).cast("int").alias("group"))
     needed = rows.select(
-        F.struct(F.col("customer_id").cast("string").alias("customer_id"), revenue.alias("revenue")).alias(
-            TEMPORARY + "row"
-        ),
+        F.struct(*own).alias(TEMPORARY + "row"),
         *(F.col(quoted(item.name)) for item in preparation.inputs),
     )
     points = (
@@ -84,8 +93,8 @@ def lay_out(rows: DataFrame, preparation: Preparation, customers: int, *, has_re
     # Up to the size of the sample customers are laid out by what they are, so that renaming them changes nothing
     # either; beyond it by who they are, because many alike would crowd one partition.
     key = "x" if customers <= SAMPLE_LIMIT else "customer_id"
-    laid_out = points.repartition(partitions_for(customers), key).sortWithinPartitions("x", "customer_id")
-    return laid_out.select("x", "revenue")
+    laid_out = points.repartition(partitions_for(customers), key).sortWithinPartitions(*grouped, "x", "customer_id")
+    return laid_out.select("x", "revenue", *grouped)
 
 
 def contest(points: DataFrame, sweep_centres: Floats, *, seed: int, min_share: float, max_share: float) -> Fit:
@@ -113,7 +122,20 @@ def contest(points: DataFrame, sweep_centres: Floats, *, seed: int, min_share: f
     if len(spark_centres) != k:
         reason = f"came back with {len(spark_centres)} centres instead of {k}"
         contestants.append(Contestant("spark", math.inf, math.inf, 0, False, 0.0, 0.0, "refused", reason))
-    best = results[winner]
+    return _fit(results[winner], contestants)
+
+
+def settle(points: DataFrame, starts: Sequence[Floats]) -> list[Fit]:
+    """Carry the sweep's centres of every group to convergence on the customers of that group, all in the same passes.
+
+    Spark's k-means takes no part: it would have to be fitted once for each group.
+    """
+    results = run(points, starts, groups=range(len(starts)))
+    reason = "the only contestant: Spark fits one group at a time"
+    return [_fit(result, (_contestant("sweep", result, "won", reason),)) for result in results]
+
+
+def _fit(best: Converged, contestants: Sequence[Contestant]) -> Fit:
     return Fit(best.centres, best.last.sizes, best.last.revenue, best.last.cost, tuple(contestants))
 
 

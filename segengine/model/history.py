@@ -23,6 +23,11 @@ RECIPE = ("kind", "history", "features", "prepare", "lanes", "segments")
 def recipe_fingerprint(config: Config) -> str:
     """SHA-256 of the sections that decide what a model looks like: another one means the champion is out of date."""
     plain = config.model_dump(mode="json", include=set(RECIPE))
+    by, customers = config.segments.by, config.tables.customers
+    if by is None:  # the fingerprint is that of a segengine that knew no groups
+        plain["segments"] = {key: value for key, value in plain["segments"].items() if not key.startswith("by")}
+    elif customers is not None:
+        plain["by"] = customers.attributes[by]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
@@ -81,6 +86,7 @@ def model_rows(store: Store) -> tuple[dict[str, object], ...]:
                 "as_of": dt.datetime.fromisoformat(str(manifest["as_of"])),
                 "status": "champion" if version == champion else "retired",
                 "k": manifest["k"],
+                "groups": manifest.get("groups"),
                 "features": ", ".join(manifest["features"]),
                 **manifest["measures"],
                 "decision": manifest["decision"],

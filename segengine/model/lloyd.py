@@ -1,4 +1,5 @@
-"""Lloyd passes over all customers for several sets of centres at once, in numpy on the executors.
+"""Lloyd passes over all customers for several sets of centres at once, in numpy on the executors. With groups a
+customer counts only for the sets of its own group.
 
 Only sums come back: k x d numbers a partition, added in the order of the partitions. The function that runs on the
 executors is made inside another one, so that it travels by value and workers need numpy and pyarrow only.
@@ -53,13 +54,16 @@ class Converged:
     last: PassResult
 
 
-def pass_kernel(starts: Sequence[Floats]) -> Callable[[Iterable[Any]], Iterator[Any]]:
+def pass_kernel(
+    starts: Sequence[Floats], groups: Sequence[int] | None = None
+) -> Callable[[Iterable[Any]], Iterator[Any]]:
     """A function for mapInArrow: batches of (x: list of d doubles, revenue: double) to one row of totals a partition.
 
     Totals of one set of centres: k sizes, k revenues, the cost, then k x d sums. Ties go to the centre with the
-    lowest index.
+    lowest index. `groups`: for which group each set is; batches then have a third column, each customer's group.
     """
     centre_sets = [np.array(start, dtype=np.float64) for start in starts]
+    group_of_set = None if groups is None else [int(group) for group in groups]
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import numpy as numpy_
@@ -69,9 +73,18 @@ def pass_kernel(starts: Sequence[Floats]) -> Callable[[Iterable[Any]], Iterator[
         d = centre_sets[0].shape[1]
         totals = [numpy_.zeros(2 * len(c) + 1 + len(c) * d) for c in centre_sets]
         for batch in batches:
-            x = batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(-1, d)
-            revenue = batch.column(1).to_numpy(zero_copy_only=False)
-            for centres, total in zip(centre_sets, totals, strict=True):
+            everybody = batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(-1, d)
+            revenues = batch.column(1).to_numpy(zero_copy_only=False)
+            members = {}
+            if group_of_set is not None:
+                own = batch.column(2).to_numpy(zero_copy_only=False)
+                members = {int(group): numpy_.flatnonzero(own == group) for group in numpy_.unique(own)}
+            for number, (centres, total) in enumerate(zip(centre_sets, totals, strict=True)):
+                x, revenue = everybody, revenues
+                if group_of_set is not None:
+                    if group_of_set[number] not in members:
+                        continue
+                    x, revenue = x[members[group_of_set[number]]], revenue[members[group_of_set[number]]]
                 k = len(centres)
                 squares = numpy_.empty((len(x), k))
                 for i in range(k):
@@ -91,9 +104,10 @@ def pass_kernel(starts: Sequence[Floats]) -> Callable[[Iterable[Any]], Iterator[
     return kernel
 
 
-def one_pass(points: DataFrame, starts: Sequence[Floats]) -> list[PassResult]:
-    """One pass over `points` (x array<double>, revenue double) for each set of centres."""
-    rows = points.select("x", "revenue").mapInArrow(pass_kernel(starts), SCHEMA).collect()
+def one_pass(points: DataFrame, starts: Sequence[Floats], groups: Sequence[int] | None = None) -> list[PassResult]:
+    """One pass over `points` (x array<double>, revenue double, with groups also group int) for each set of centres."""
+    columns = ("x", "revenue") if groups is None else ("x", "revenue", "group")
+    rows = points.select(*columns).mapInArrow(pass_kernel(starts, groups), SCHEMA).collect()
     total = np.zeros(sum(2 * len(c) + 1 + c.size for c in starts))
     for row in sorted(rows, key=lambda row: int(row["partition"])):
         total += np.array(row["totals"], dtype=np.float64)
@@ -109,14 +123,21 @@ def one_pass(points: DataFrame, starts: Sequence[Floats]) -> list[PassResult]:
     return results
 
 
-def run(points: DataFrame, starts: Sequence[Floats], most_passes: int = MOST_PASSES) -> list[Converged]:
-    """Move every set of centres until it rests; the sets share the passes."""
+def run(
+    points: DataFrame,
+    starts: Sequence[Floats],
+    most_passes: int = MOST_PASSES,
+    *,
+    groups: Sequence[int] | None = None,
+) -> list[Converged]:
+    """Move every set of centres until it rests; the sets share the passes. `groups`: for which group each set is."""
     centres = [np.array(start, dtype=np.float64) for start in starts]
     first_costs: list[float] = []
     done: dict[int, Converged] = {}
     for number in range(1, most_passes + 1):
         moving = [i for i in range(len(centres)) if i not in done]
-        results = one_pass(points, [centres[i] for i in moving])
+        own = None if groups is None else [groups[i] for i in moving]
+        results = one_pass(points, [centres[i] for i in moving], own)
         if number == 1:
             first_costs = [result.cost for result in results]
         for i, result in zip(moving, results, strict=True):

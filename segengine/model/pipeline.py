@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from segengine.connect import is_connect
 from segengine.errors import ModelError
 from segengine.features.prepare_numbers import Preparation
-from segengine.features.prepare_stages import FEATURES, stages
+from segengine.features.prepare_stages import FEATURES, TEMPORARY, double_literal, stages
+from segengine.model.groups import GROUP, Grouping, route_stage
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -24,6 +25,7 @@ __all__ = [
     "kmeans_model",
     "load_pipeline",
     "preparation_pipeline",
+    "routed",
     "segment_pipeline",
 ]
 
@@ -31,12 +33,15 @@ Floats = NDArray[np.float64]
 
 PREDICTION = "prediction"
 
+ROUTE = TEMPORARY + "route"
+ROUTED = TEMPORARY + "routed"
+
 SEED = 1
 """Fixed: it decides in which order Spark draws the k rows, and nothing else."""
 
 
-def kmeans_model(spark: SparkSession, centres: Floats) -> KMeansModel:
-    """A KMeansModel whose clusterCenters() are exactly these centres (k, d), in this order.
+def kmeans_model(spark: SparkSession, centres: Floats, column: str = FEATURES) -> KMeansModel:
+    """A KMeansModel of the vector `column` whose clusterCenters() are exactly these centres (k, d), in this order.
 
     Spark has no constructor for one. KMeans with random initialisation and no iteration draws all of exactly k
     distinct rows in one partition, in an order that depends on the seed and k only: learn the order, then hand the
@@ -50,26 +55,26 @@ def kmeans_model(spark: SparkSession, centres: Floats) -> KMeansModel:
             found=f"{len(wanted)} centres, {len(np.unique(wanted, axis=0))} of them distinct",
             todo="Ask for fewer segments (segments.k).",
         )
-    drawn = _centres(_draw(spark, wanted))
+    drawn = _centres(_draw(spark, wanted, column))
     if sorted(map(tuple, drawn.tolist())) != sorted(map(tuple, wanted.tolist())):
         raise _not_taken()
     position = {tuple(row): i for i, row in enumerate(wanted.tolist())}
     order = [position[tuple(row)] for row in drawn.tolist()]
     handed = np.empty_like(wanted)
     handed[order] = wanted
-    model = _draw(spark, handed)
+    model = _draw(spark, handed, column)
     if not np.array_equal(_centres(model), wanted):
         raise _not_taken()
     return model
 
 
-def _draw(spark: SparkSession, rows: Floats) -> KMeansModel:
+def _draw(spark: SparkSession, rows: Floats, column: str) -> KMeansModel:
     from pyspark.ml.clustering import KMeans
     from pyspark.ml.linalg import Vectors
 
-    frame = spark.createDataFrame([(Vectors.dense(row),) for row in rows.tolist()], [FEATURES]).coalesce(1)
+    frame = spark.createDataFrame([(Vectors.dense(row),) for row in rows.tolist()], [column]).coalesce(1)
     estimator = KMeans(
-        featuresCol=FEATURES,
+        featuresCol=column,
         predictionCol=PREDICTION,
         k=len(rows),
         initMode="random",
@@ -98,12 +103,33 @@ def preparation_pipeline(preparation: Preparation) -> PipelineModel:
     return PipelineModel(stages=stages(preparation))
 
 
-def segment_pipeline(spark: SparkSession, preparation: Preparation, centres: Floats) -> PipelineModel:
+def segment_pipeline(
+    spark: SparkSession, preparation: Preparation, centres: Floats, grouping: Grouping | None = None
+) -> PipelineModel:
     """The whole model: one row of features a customer to `prediction`, the segment's index from 0; stock stages
-    only."""
-    from pyspark.ml import PipelineModel
+    only.
 
-    return PipelineModel(stages=[*stages(preparation), kmeans_model(spark, centres)])
+    With groups the rows also have the attribute's column. The model sees one more dimension, in which groups are so
+    far apart that the nearest centre is always one of the customer's own group.
+    """
+    from pyspark.ml import PipelineModel
+    from pyspark.ml.feature import SQLTransformer, VectorAssembler
+
+    if grouping is None:
+        return PipelineModel(stages=[*stages(preparation), kmeans_model(spark, centres)])
+    route = f"{GROUP} * {double_literal(grouping.spacing)}"
+    routing = [
+        route_stage(grouping.routing),
+        SQLTransformer(statement=f"SELECT *, {route} AS {ROUTE} FROM __THIS__"),
+        VectorAssembler(inputCols=[FEATURES, ROUTE], outputCol=ROUTED, handleInvalid="keep"),
+    ]
+    model = kmeans_model(spark, routed(centres, grouping), ROUTED)
+    return PipelineModel(stages=[*stages(preparation), *routing, model])
+
+
+def routed(centres: Floats, grouping: Grouping | None) -> Floats:
+    """The centres as the pipeline's last stage has them: with groups (k, d + 1), the last dimension routes."""
+    return centres if grouping is None else np.column_stack([centres, grouping.routes()])
 
 
 def load_pipeline(uri: str, spark: SparkSession) -> PipelineModel:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segengine.errors import ModelError
+from segengine.features.names import attribute_columns
 from segengine.features.prepare import Prepare, input_columns, options_of
 from segengine.features.prepare_numbers import Preparation, inverse
 from segengine.kept import keep
-from segengine.model.choose import KDecision, choose
-from segengine.model.fit import Fit, contest, lay_out, segment_order
+from segengine.model.fit import Fit, contest, lay_out, segment_order, settle
+from segengine.model.group_sample import group_samples, group_sizes
+from segengine.model.groups import Grouping, GroupModel, Key, Routing, named, spacing
 from segengine.model.pipeline import segment_pipeline
-from segengine.model.sample import SAMPLE_LIMIT, hash_sample, prepared_sample
-from segengine.model.sweep import Trial, measure, sweep
+from segengine.model.sample import SAMPLE_LIMIT, hash_sample
+from segengine.model.search import Found, Searched, fewest, least_customers, search, search_groups
+from segengine.model.sweep import measure
 from segengine.model.trained import TrainedModel
 
 if TYPE_CHECKING:
@@ -28,15 +31,27 @@ if TYPE_CHECKING:
 
 __all__ = ["outlier_limits", "train"]
 
-log = logging.getLogger(__name__)
-
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The segments of a group, or of everybody, in their order."""
+
+    key: Key | None
+    found: Found
+    centres: Floats
+    sizes: NDArray[np.int64]
+    revenue: float
+    limits: Floats
+    metrics: dict[str, Any]
 
 
 def train(
     rows: DataFrame, chosen: Chosen, config: Config, *, seed: int, sample_limit: int = SAMPLE_LIMIT
 ) -> TrainedModel:
-    """Find segments of the customers in `rows`: one row each, with customer_id, the feature columns and revenue_e4.
+    """Find segments of the customers in `rows`: one row each, with customer_id, the feature columns and revenue_e4,
+    with segments.by also the attribute's column.
 
     `rows` is read two or three times: persist it when it is dear to compute. Raises ModelError when there are too few
     customers, nothing tells them apart or no k passes, and FeatureError for a feature that cannot be prepared.
@@ -44,63 +59,116 @@ def train(
     estimator = Prepare(
         inputs=input_columns(chosen.features), options=options_of(config.prepare), sample_limit=sample_limit
     )
-    sample = hash_sample(rows, estimator.input_columns(), sample_limit)
-    _require_customers(sample.customers, list(config.k_values))
-    preparation = estimator.learn(sample.columns)
-    prepared = prepared_sample(sample, preparation)
-    trials = sweep(prepared.points, config.k_values, restarts=config.segments.restarts, seed=seed)
-    decision = choose(trials, min_share=config.segments.min_share, max_share=config.segments.max_share)
-    log.info("k: %s", decision.sentence)
-
-    fit = _fit_everybody(rows, preparation, _centres_of(trials, decision), sample.customers, config, seed)
-    order = segment_order(fit, by="customers" if config.kind == "customers" else "revenue")
-    centres = np.ascontiguousarray(fit.centres[order]) + 0.0
-    distances = _distances(prepared.points, centres)
+    by = config.segments.by
+    if by is None:
+        sample = hash_sample(rows, estimator.input_columns(), sample_limit)
+        _require_customers(sample.customers, config)
+        preparation = estimator.learn(sample.columns)
+        searched = Searched((), (search(sample, preparation, config, seed),), ())
+    else:
+        column = attribute_columns(config)[by]
+        sizes = group_sizes(rows, column, by, least_customers(config))
+        _require_customers(sizes.customers, config)
+        sample, samples = group_samples(rows, estimator.input_columns(), column, sizes, sample_limit)
+        preparation = estimator.learn(sample.columns)
+        searched = search_groups(sizes, samples, preparation, config, seed)
+    parts = _fitted(rows, preparation, searched, config, seed)
+    grouping = _grouping(parts, searched, preparation, config)
+    centres = np.concatenate([part.centres for part in parts])
     return TrainedModel(
-        pipeline=segment_pipeline(rows.sparkSession, preparation, centres),
+        pipeline=segment_pipeline(rows.sparkSession, preparation, centres, grouping),
         features=tuple(chosen.features),
         preparation=preparation.to_dict(),
         centres=centres,
         centres_original=inverse(preparation, centres),
-        names=tuple(f"Segment {i + 1}" for i in range(len(centres))),
-        outlier_limits=outlier_limits(distances),
-        sizes=tuple(int(fit.sizes[i]) for i in order),
-        decision=decision,
-        metrics=_metrics(fit, prepared.points, distances, seed),
+        names=_names(parts, grouping),
+        outlier_limits=np.concatenate([part.limits for part in parts]),
+        sizes=tuple(int(size) for part in parts for size in part.sizes),
+        decision=parts[0].found.decision if grouping is None else grouping.decision(),
+        metrics=parts[0].metrics if grouping is None else grouping.metrics(),
         seed=seed,
+        grouping=grouping,
         sample=sample,
     )
 
 
-def _require_customers(customers: int, k_values: list[int]) -> None:
+def _require_customers(customers: int, config: Config) -> None:
+    k_values = list(config.k_values)
     if not k_values or min(k_values) < 2:
         raise ModelError("segments.k must be 2 or more.", where="segments.k", found=str(k_values))
-    if customers < 2 * min(k_values):
+    if customers < fewest(config):
         raise ModelError(
             f"There are too few customers to find {min(k_values)} segments.",
             where="customers with purchases that count",
-            found=f"{customers:,} customers; {2 * min(k_values):,} are needed",
+            found=f"{customers:,} customers; {fewest(config):,} are needed",
             todo="Use a longer history, check which rows were rejected, or ask for fewer segments (segments.k).",
         )
 
 
-def _centres_of(trials: tuple[Trial, ...], decision: KDecision) -> Floats:
-    for trial in trials:
-        if trial.k == decision.k and trial.centres is not None:
-            return trial.centres
-    raise ModelError(f"The sweep has no centres for the chosen k = {decision.k}.")
-
-
-def _fit_everybody(
-    rows: DataFrame, preparation: Preparation, start: Floats, customers: int, config: Config, seed: int
-) -> Fit:
+def _fitted(rows: DataFrame, preparation: Preparation, searched: Searched, config: Config, seed: int) -> list[_Part]:
+    """Every group's centres fitted to all of its customers; the group with most revenue (or customers) first."""
     has_revenue = config.kind != "customers" and "revenue_e4" in rows.columns
-    points = keep(lay_out(rows, preparation, customers, has_revenue=has_revenue))
+    starts = [found.centres for found in searched.found]
+    customers = sum(found.customers for found in searched.found)
+    routing = _routing(searched, config)
+    points = keep(lay_out(rows, preparation, customers, has_revenue=has_revenue, routing=routing))
     try:
-        limits = config.segments
-        return contest(points.rows, start, seed=seed, min_share=limits.min_share, max_share=limits.max_share)
+        if routing is not None:
+            fits = settle(points.rows, starts)
+        else:
+            low, high = config.segments.min_share, config.segments.max_share
+            fits = [contest(points.rows, starts[0], seed=seed, min_share=low, max_share=high)]
     finally:
         points.release()
+    keys = searched.keys or (None,)
+    parts = [_part(*one, config, seed) for one in zip(keys, searched.found, fits, strict=True)]
+    by_revenue = config.kind != "customers"
+    return sorted(parts, key=lambda part: (-part.revenue if by_revenue else 0.0, -int(part.sizes.sum()), str(part.key)))
+
+
+def _routing(searched: Searched, config: Config) -> Routing | None:
+    by = config.segments.by
+    if by is None:
+        return None
+    other = Key("other")
+    fallback = searched.keys.index(other) if other in searched.keys else 0
+    return Routing(attribute_columns(config)[by], searched.keys, fallback)
+
+
+def _part(key: Key | None, found: Found, fit: Fit, config: Config, seed: int) -> _Part:
+    order = segment_order(fit, by="customers" if config.kind == "customers" else "revenue")
+    centres = np.ascontiguousarray(fit.centres[order]) + 0.0
+    distances = _distances(found.points, centres)
+    metrics = _metrics(fit, found.points, distances, seed)
+    return _Part(key, found, centres, fit.sizes[order], float(fit.revenue.sum()), outlier_limits(distances), metrics)
+
+
+def _grouping(parts: Sequence[_Part], searched: Searched, preparation: Preparation, config: Config) -> Grouping | None:
+    by = config.segments.by
+    if by is None:
+        return None
+    keys = [part.key for part in parts if part.key is not None]
+    groups, first = [], 0
+    for name, key, part in zip(named(keys), keys, parts, strict=True):
+        k, customers = len(part.centres), int(part.sizes.sum())
+        groups.append(GroupModel(name, key, first, k, customers, part.found.decision, part.metrics))
+        first += k
+    other = Key("other")
+    largest = max(range(len(groups)), key=lambda i: groups[i].customers)
+    return Grouping(
+        by,
+        attribute_columns(config)[by],
+        tuple(groups),
+        keys.index(other) if other in keys else largest,
+        spacing(preparation, np.concatenate([part.found.points for part in parts])),
+        searched.notes,
+    )
+
+
+def _names(parts: Sequence[_Part], grouping: Grouping | None) -> tuple[str, ...]:
+    if grouping is None:
+        return tuple(f"Segment {i + 1}" for i in range(len(parts[0].centres)))
+    return tuple(f"{group.name}: segment {i + 1}" for group in grouping.groups for i in range(group.k))
 
 
 def _distances(points: Floats, centres: Floats) -> Floats:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segengine.features.catalog import Feature
 from segengine.model.choose import KDecision
+from segengine.model.groups import Grouping
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -42,6 +43,8 @@ class TrainedModel:
     metrics: dict[str, Any]
     """Cost on everybody, qualities on the sample, shares, the contest; JSON-able."""
     seed: int
+    grouping: Grouping | None = None
+    """The groups that have segments of their own; None: one model for everybody."""
     sample: Sample | None = None
     """The customers it was learnt from; not saved."""
 
@@ -70,6 +73,7 @@ def describe(model: TrainedModel) -> dict[str, Any]:
         "sizes": list(model.sizes),
         "metrics": model.metrics,
         "seed": model.seed,
+        **({} if model.grouping is None else {"grouping": model.grouping.to_dict()}),
     }
 
 

@@ -108,6 +108,9 @@ def _segment_key(facts: RunFacts, index: str) -> Column:
 
     Not `element_at`: for an array of literals Spark 4.2 takes its result for never null, and a null index gives a key.
     """
+    apart = {s.segment_key - s.index for s in facts.segments}
+    if len(apart) == 1:
+        return (F.col(index) + F.lit(apart.pop())).cast("int")
     return F.coalesce(*(F.when(F.col(index) == s.index, F.lit(s.segment_key)) for s in facts.segments))
 
 

@@ -51,6 +51,7 @@ class SegmentInfo:
     segment_id: str
     name: str
     index: int
+    group_name: str | None = None
     rule: str | None = None
     stability: float | None = None
 

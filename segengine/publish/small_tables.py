@@ -60,6 +60,10 @@ def _shared(counts: Counts, total: Counts, facts: RunFacts) -> Row:
 
 def _segments(facts: RunFacts, measures: Measures) -> list[Row]:
     total = _total(measures.segments)
+    of_group: dict[str | None, int] = {}
+    for segment in facts.segments:
+        customers = measures.segments.get(segment.index, Counts()).customers
+        of_group[segment.group_name] = of_group.get(segment.group_name, 0) + customers
 
     def by_revenue(segment: SegmentInfo) -> tuple[int, int, int]:
         counts = measures.segments.get(segment.index, Counts())
@@ -68,11 +72,14 @@ def _segments(facts: RunFacts, measures: Measures) -> list[Row]:
     rows = []
     for rank, segment in enumerate(sorted(facts.segments, key=by_revenue), start=1):
         counts = measures.segments.get(segment.index, Counts())
+        peers = of_group[segment.group_name] if segment.group_name is not None else 0
         rows.append(
             {
                 "segment_key": segment.segment_key,
                 "segment_id": segment.segment_id,
                 "name": segment.name,
+                "group_name": segment.group_name,
+                "group_share": counts.customers / peers if peers else None,
                 "rank": rank,
                 **_shared(counts, total, facts),
                 "mean_distance": measures.distances.get(segment.index, Moments()).mean,
@@ -95,6 +102,7 @@ def _kpis(facts: RunFacts, measures: Measures) -> list[Row]:
                 "segment_key": segment.segment_key,
                 "as_of": facts.as_of,
                 "model_version": facts.model_version,
+                "group_name": segment.group_name,
                 **_shared(counts, total, facts),
                 "orders": counts.orders,
                 "revenue_per_customer": money_ratio(counts.revenue_e4, counts.customers, facts.minor_unit),

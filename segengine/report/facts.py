@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["BridgeLine", "CandidateLine", "NextStep", "RowsLine", "SegmentLine", "Summary"]
+__all__ = ["BridgeLine", "CandidateLine", "GroupLine", "NextStep", "RowsLine", "SegmentLine", "Summary"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,20 @@ class SegmentLine:
     revenue_share: float | None
     readings: tuple[tuple[str, float | None], ...] = ()
     lifetime_value_e4: int | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class GroupLine:
+    """A group of customers with `k` segments of its own, and why so many."""
+
+    name: str
+    customers: int
+    share: float
+    revenue_share: float | None
+    k: int
+    macro_silhouette: float | None
+    decision: str
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,7 @@ class Summary:
     decision: str = ""
     candidates: tuple[CandidateLine, ...] = ()
     segments: tuple[SegmentLine, ...] = ()
+    groups: tuple[GroupLine, ...] = ()
     publication_id: str | None = None
     warnings: tuple[str, ...] = ()
     next_steps: tuple[NextStep, ...] = ()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from segengine.report.facts import BridgeLine, CandidateLine, NextStep, RowsLine, SegmentLine
+from segengine.report.facts import BridgeLine, CandidateLine, GroupLine, NextStep, RowsLine, SegmentLine
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bridge_lines",
     "candidate_lines",
+    "group_lines",
     "local_text",
     "next_steps",
     "rows_lines",
@@ -59,8 +60,10 @@ def candidate_lines(decision: KDecision) -> tuple[CandidateLine, ...]:
 
 
 def segment_lines(tables: Mapping[str, pa.Table]) -> tuple[SegmentLine, ...]:
-    """The published segments in order of rank, with the medians that say most."""
-    segments = sorted(tables["segments"].to_pylist(), key=lambda row: row["rank"])
+    """The published segments in order of rank, or group by group, with the medians that say most."""
+    rows = tables["segments"].to_pylist()
+    place = "segment_key" if any(row["group_name"] is not None for row in rows) else "rank"
+    segments = sorted(rows, key=lambda row: row[place])
     profiles = tables["segment_profiles"].to_pylist()
     medians = {(row["segment_key"], row["feature"]): row["median"] for row in profiles}
     features = _telling(profiles)
@@ -77,6 +80,7 @@ def segment_lines(tables: Mapping[str, pa.Table]) -> tuple[SegmentLine, ...]:
             revenue_share=row["revenue_share"],
             readings=tuple((feature, medians.get((row["segment_key"], feature))) for feature in features),
             lifetime_value_e4=_e4(lifetime[row["segment_key"]]),
+            group=row["group_name"],
         )
         for row in segments
     )
@@ -107,9 +111,30 @@ def trained_lines(model: TrainedModel) -> tuple[SegmentLine, ...]:
             revenue_e4=None,
             revenue_share=None,
             readings=tuple((feature, _float(model.centres_original[index][feature])) for feature in wanted),
+            group=model.grouping.name_of(index) if model.grouping else None,
         )
         for index, (name, size) in enumerate(zip(model.names, model.sizes, strict=True))
     )
+
+
+def group_lines(model: TrainedModel, segments: Sequence[SegmentLine]) -> tuple[GroupLine, ...]:
+    """The groups of a model in its order, with what their segments add up to; none without groups."""
+    lines = []
+    for group in model.grouping.groups if model.grouping else ():
+        own = [segment for segment in segments if segment.group == group.name]
+        revenue = [segment.revenue_share for segment in own if segment.revenue_share is not None]
+        lines.append(
+            GroupLine(
+                name=group.name,
+                customers=sum(segment.customers for segment in own),
+                share=sum(segment.share for segment in own),
+                revenue_share=sum(revenue) if revenue else None,
+                k=group.k,
+                macro_silhouette=group.metrics.get("macro_silhouette"),
+                decision=group.decision.sentence,
+            )
+        )
+    return tuple(lines)
 
 
 def _e4(amount: Decimal | None) -> int | None:

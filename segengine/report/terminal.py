@@ -16,6 +16,10 @@ from segengine.report.facts import Summary
 __all__ = ["as_json", "money", "show"]
 
 BAR = 16
+MOST_GROUPS = 12
+"""Groups that are shown; the others are counted."""
+MOST_SEGMENTS = 24
+"""Segments that are shown, all or none: beyond it the groups alone."""
 
 
 def show(summary: Summary, console: Console) -> None:
@@ -23,9 +27,11 @@ def show(summary: Summary, console: Console) -> None:
     parts: list[RenderableType] = [_rows(summary)]
     if summary.bridge:
         parts.append(_bridge(summary))
-    if summary.segments:
+    if summary.groups:
+        parts.append(_groups(summary))
+    if summary.segments and len(summary.segments) <= MOST_SEGMENTS:
         parts.append(_segments(summary))
-    if summary.decision:
+    if summary.decision and not summary.groups:
         parts.append(_decision(summary))
     if summary.left_out:
         names = ", ".join(f"{name} ({reason})" for name, reason in summary.left_out)
@@ -118,6 +124,27 @@ def _segments(summary: Summary) -> Table:
         if customers:
             table.add_row(f"lane: {lane}", f"{customers:,}", style="dim")
     return table
+
+
+def _groups(summary: Summary) -> RenderableType:
+    """The groups in the order of the model, the first ones; and how many segments there are in all."""
+    with_revenue = any(group.revenue_share is not None for group in summary.groups)
+    columns = [("group", "left"), ("customers", "right"), ("share", "right")]
+    columns += [("revenue share", "right")] if with_revenue else []
+    table = _table(
+        *columns, ("k", "right"), ("macro silhouette", "right"), title=f"Groups: model {summary.model_version}"
+    )
+    for group in summary.groups[:MOST_GROUPS]:
+        cells = [escape(group.name), f"{group.customers:,}", f"{group.share:.1%}"]
+        cells += ["" if group.revenue_share is None else f"{group.revenue_share:.1%}"] if with_revenue else []
+        silhouette = "" if group.macro_silhouette is None else f"{group.macro_silhouette:.3f}"
+        table.add_row(*cells, str(group.k), silhouette)
+    more = summary.groups[MOST_GROUPS:]
+    if more:
+        told = f"and {len(more):,} more"
+        customers, share = sum(group.customers for group in more), sum(group.share for group in more)
+        table.add_row(told, f"{customers:,}", f"{share:.1%}", style="dim")
+    return Group(table, Text(summary.decision))
 
 
 def _number(value: float | None) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segengine.errors import ModelError
 from segengine.features.prepare_numbers import Preparation
 from segengine.features.prepare_stages import FEATURES, TEMPORARY, quoted
+from segengine.model.groups import GROUP, Grouping, Key
 from segengine.model.pipeline import PREDICTION
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from segengine.model.trained import TrainedModel
 
-__all__ = ["SCORE_COLUMNS", "score", "score_kernel"]
+__all__ = ["SCORE_COLUMNS", "score", "score_kernel", "unknown_groups"]
 
 Floats = NDArray[np.float64]
 
@@ -42,8 +44,9 @@ def score(rows: DataFrame, model: TrainedModel) -> DataFrame:
     """`rows` with the columns of SCORE_COLUMNS; earlier ones are replaced.
 
     `rows`: one row a customer with the model's feature columns; where a `lane` column is not null the customer gets
-    no segment. The segment is the saved pipeline's own prediction. Nulls, NaN and infinities are prepared as missing
-    and stop nothing.
+    no segment. The segment is the saved pipeline's own prediction; with groups it is one of the customer's own group,
+    and so is the runner-up. Nulls, NaN and infinities are prepared as missing and stop nothing. ModelError: `rows` lack
+    the attribute that the model has groups by.
     """
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
@@ -52,7 +55,12 @@ def score(rows: DataFrame, model: TrainedModel) -> DataFrame:
     kept = [field for field in rows.schema.fields if field.name.lower() not in {name for name, _ in SCORE_COLUMNS}]
     # The customer's own columns travel packed, so that none of them can clash with a column that the pipeline adds.
     packed = F.struct(*(F.col(quoted(field.name)) for field in kept)).alias(TEMPORARY + "row")
-    inputs = [F.col(quoted(item.name)) for item in Preparation.from_dict(model.preparation).inputs]
+    grouping = model.grouping
+    names = [item.name for item in Preparation.from_dict(model.preparation).inputs]
+    if grouping is not None:
+        _require_attribute(rows, grouping)
+        names = list(dict.fromkeys([*names, grouping.column]))
+    inputs = [F.col(quoted(name)) for name in names]
     prepared = model.pipeline.transform(rows.select(packed, *inputs))
     to_score = F.lit(True)
     if any(field.name == "lane" for field in kept):
@@ -61,57 +69,129 @@ def score(rows: DataFrame, model: TrainedModel) -> DataFrame:
         TEMPORARY + "row.*",
         F.when(to_score, vector_to_array(F.col(FEATURES))).alias(TEMPORARY + "x"),
         F.when(to_score, F.col(PREDICTION)).cast("int").alias(TEMPORARY + "nearest"),
+        *([] if grouping is None else [F.when(to_score, F.col(GROUP)).cast("int").alias(GROUP)]),
     )
     schema = StructType([StructField(f.name, f.dataType, True, f.metadata) for f in kept])
     types = {"int": IntegerType(), "double": DoubleType(), "boolean": BooleanType(), "string": StringType()}
     for name, kind in SCORE_COLUMNS:
         schema = schema.add(name, types[kind])
-    return ready.mapInArrow(score_kernel(model.centres, model.outlier_limits), schema)
+    ranges = None if grouping is None else grouping.ranges
+    return ready.mapInArrow(score_kernel(model.centres, model.outlier_limits, ranges), schema)
 
 
-def score_kernel(centres: Floats, outlier_limits: Floats) -> Callable[[Iterable[Any]], Iterator[Any]]:
+def unknown_groups(rows: DataFrame, grouping: Grouping) -> str | None:
+    """How many customers without a lane have a value of the attribute that the model has no group for, in a sentence.
+
+    Such customers are in the group `other`, or in the largest one where the model has no other; None without any. One
+    action, of which a handful of values come back.
+    """
+    from pyspark.sql import functions as F
+
+    _require_attribute(rows, grouping)
+    column = F.col(quoted(grouping.column)).cast("string")
+    routing, fallback = grouping.routing, grouping.groups[grouping.fallback]
+    if fallback.key.kind == "other":
+        return None  # whoever has no group of its own was meant to be there
+    known = [key.value for key in routing.keys if key.kind == "value"]
+    has_group = F.when(column.isNull(), F.lit(Key("missing") in routing.keys)).otherwise(
+        column.isin(known) if known else F.lit(False)
+    )
+    strange = ~has_group
+    strangers = rows.where(strange & F.col("lane").isNull()) if "lane" in rows.columns else rows.where(strange)
+    counts = strangers.groupBy(column.alias("value")).agg(F.count(F.lit(1)).alias("customers"))
+    found = counts.agg(
+        F.sum("customers").alias("customers"),
+        F.count(F.lit(1)).alias("values"),
+        F.min("value").alias("first"),
+    ).collect()[0]
+    if not found["customers"]:
+        return None
+    values = repr(found["first"]) if found["first"] is not None else "no value"
+    more = f" and {found['values'] - 1:,} other values" if found["values"] > 1 else ""
+    return (
+        f"{grouping.by}: the model knows no group for {values}{more}; {found['customers']:,} customers were put in "
+        f"segments of '{fallback.name}', the largest group. Train again to give them segments of their own."
+    )
+
+
+def _require_attribute(rows: DataFrame, grouping: Grouping) -> None:
+    if grouping.column not in rows.columns:
+        raise ModelError(
+            f"The model has segments by '{grouping.by}', and the customers have no such attribute now.",
+            where="tables.customers.attributes",
+            found=f"no column '{grouping.column}'",
+            todo="Put the attribute back, or train again.",
+        )
+
+
+def score_kernel(
+    centres: Floats, outlier_limits: Floats, ranges: Sequence[tuple[int, int]] | None = None
+) -> Callable[[Iterable[Any]], Iterator[Any]]:
     """A function for mapInArrow: batches whose last two columns are the prepared point (list of d doubles, or null)
     and the index of its segment, to batches with the score instead of them.
 
-    Made inside a function so that it travels by value: workers need numpy and pyarrow, not this package.
+    `ranges`: the segments of each group, first and one past the last; then the last column is the customer's group, and
+    only segments of that group count. Made inside a function so that it travels by value: workers need numpy and
+    pyarrow, not this package.
     """
-    k, d = centres.shape
+    d = centres.shape[1]
     names = [name for name, _ in SCORE_COLUMNS]
+    numpy_types = {"int": "int32", "double": "float64", "boolean": "bool"}
+    dtypes = [(name, numpy_types[kind]) for name, kind in SCORE_COLUMNS if kind in numpy_types]
+    extra = 2 if ranges is None else 3
+    spans = [(0, len(centres))] if ranges is None else [(int(first), int(stop)) for first, stop in ranges]
+
+    def measured(x: Any, nearest: Any, span: tuple[int, int]) -> dict[str, Any]:
+        """The scores of points (n, d) of one group, whose segments are those of the span."""
+        import numpy as numpy_
+
+        first, stop = span
+        rows, k = numpy_.arange(len(x)), stop - first
+        distances = numpy_.empty((len(x), k))
+        with numpy_.errstate(all="ignore"):
+            for i in range(k):
+                away = x - centres[first + i]
+                distances[:, i] = numpy_.sqrt(numpy_.einsum("ij,ij->i", away, away))
+        distances = numpy_.where(numpy_.isfinite(distances), distances, numpy_.finfo(numpy_.float64).max)
+        own = nearest - first
+        strays = (own < 0) | (own >= k)  # so far from everybody that the model took another group's segment
+        own = numpy_.where(strays, distances.argmin(axis=1), own)
+        distance = distances[rows, own]
+        distances[rows, own] = numpy_.inf
+        runner_up = distances.argmin(axis=1)
+        second = distances[rows, runner_up]
+        gap = numpy_.where(second > 0, 1.0 - distance / numpy_.where(second > 0, second, 1.0), 0.0)
+        return {
+            "segment_index": (own + first).astype(numpy_.int32),
+            "distance": distance,
+            "margin": numpy_.clip(gap, 0.0, 1.0),
+            "runner_up_index": (runner_up + first).astype(numpy_.int32),
+            "is_outlier": distance > outlier_limits[own + first],
+        }
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import numpy as numpy_
         import pyarrow as arrow
 
         for batch in batches:
-            own = batch.num_columns - 2
+            own = batch.num_columns - extra
             x_column = batch.column(own)
             scored = x_column.is_valid().to_numpy(zero_copy_only=False)
             x = x_column.flatten().to_numpy(zero_copy_only=False).reshape(-1, d)
-            n = len(x)
             nearest = batch.column(own + 1).fill_null(0).to_numpy(zero_copy_only=False)[scored].astype(numpy_.int64)
-            distances = numpy_.empty((n, k))
-            with numpy_.errstate(all="ignore"):
-                for i in range(k):
-                    away = x - centres[i]
-                    distances[:, i] = numpy_.sqrt(numpy_.einsum("ij,ij->i", away, away))
-            distances = numpy_.where(numpy_.isfinite(distances), distances, numpy_.finfo(numpy_.float64).max)
-            rows = numpy_.arange(n)
-            distance = distances[rows, nearest]
-            distances[rows, nearest] = numpy_.inf
-            runner_up = distances.argmin(axis=1)
-            second = distances[rows, runner_up]
-            gap = numpy_.where(second > 0, 1.0 - distance / numpy_.where(second > 0, second, 1.0), 0.0)
-            values = {
-                "segment_index": nearest.astype(numpy_.int32),
-                "distance": distance,
-                "margin": numpy_.clip(gap, 0.0, 1.0),
-                "runner_up_index": runner_up.astype(numpy_.int32),
-                "is_outlier": distance > outlier_limits[nearest],
-            }
+            if ranges is None:
+                values = measured(x, nearest, spans[0])
+            else:
+                groups = batch.column(own + 2).fill_null(0).to_numpy(zero_copy_only=False)[scored]
+                values = {}
+                for group in numpy_.unique(groups):
+                    members = numpy_.flatnonzero(groups == group)
+                    for name, part in measured(x[members], nearest[members], spans[group]).items():
+                        values.setdefault(name, numpy_.empty(len(x), dtype=part.dtype))[members] = part
             arrays = [batch.column(i) for i in range(own)]
-            for value in values.values():
-                spread = numpy_.zeros(len(scored), dtype=value.dtype)
-                spread[scored] = value
+            for name, dtype in dtypes:
+                spread = numpy_.zeros(len(scored), dtype=dtype)
+                spread[scored] = values.get(name, numpy_.zeros(0, dtype=dtype))
                 arrays.append(arrow.array(spread, mask=~scored))
             by = arrow.array(["nearest"] * len(scored), arrow.string(), mask=~scored)
             yield arrow.RecordBatch.from_arrays([*arrays, by], names=[*batch.schema.names[:own], *names])

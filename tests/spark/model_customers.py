@@ -19,7 +19,7 @@ FAMILIES = {
     "days_between_orders": "rhythm",
     "plan": "attributes",
 }
-TEXTS = ("customer_id", "plan", "lane")
+TEXTS = ("customer_id", "plan", "lane", "country")
 
 
 def feature(name: str, family: str = "rfm") -> Feature:
