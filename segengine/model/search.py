@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 
+MOST_TAKEN = 3
+"""Groups that a rest with enough customers takes in at most: what they do not mend, more of them hardly would."""
+
 SHOWN = 5
 """Groups that a note names at most."""
 
@@ -86,8 +89,8 @@ def search_groups(
 ) -> Searched:
     """The segments of every group of `sizes.own` (whose samples come first) and of the rest, whose sample comes last.
 
-    Groups for which no number of segments passes join the rest. A rest with too few customers for a model takes in the
-    smallest groups. ModelError: no group is left, or no number of segments passes for the rest.
+    Groups for which no number of segments passes join the rest. A rest for which none passes, mostly as it has too few
+    customers, takes in the smallest groups. ModelError: no group is left, or still no number passes for the rest.
     """
     kept: list[tuple[_Group, Found]] = []
     refused: list[_Group] = []
@@ -99,14 +102,21 @@ def search_groups(
             log.info("%s", refusal)
     rest = [*([samples[-1]] if sizes.rest_customers else []), *(group.sample for group in refused)]
     taken: list[_Group] = []
-    while kept and rest and sum(sample.customers for sample in rest) < fewest(config):
-        taken.append(kept.pop()[0])  # the smallest: groups are in the order of their size
-        rest.append(taken[-1].sample)
+    other = None
+    while kept and rest and other is None:
+        try:
+            other = _search_rest(joined(rest), preparation, config, seed)
+        except ModelError:
+            enough = sum(sample.customers for sample in rest) >= fewest(config)
+            if enough and len(taken) >= MOST_TAKEN:
+                raise
+            taken.append(kept.pop()[0])  # the smallest: groups are in the order of their size
+            rest.append(taken[-1].sample)
     if not kept:
         raise _no_group(sizes, config)
     found = [(group.key, one) for group, one in kept]
-    if rest:
-        found.append((Key("other"), _search_rest(joined(rest), preparation, config, seed)))
+    if other is not None:
+        found.append((Key("other"), other))
     keys = tuple(key for key, _ in found)
     notes = _notes(sizes, refused, taken, named(keys)[-1], config)
     return Searched(keys, tuple(one for _, one in found), notes)
@@ -137,7 +147,7 @@ def _notes(
     if refused:
         notes.append(f"{by}: no number of segments is acceptable for {_told(refused)}: in '{other}'.")
     if taken:
-        notes.append(f"{by}: '{other}' had too few customers, and took in the smallest group: {_told(taken)}.")
+        notes.append(f"{by}: '{other}' had no acceptable number of segments until it took in {_told(taken)}.")
     return tuple(notes)
 
 
@@ -155,7 +165,7 @@ def _no_group(sizes: Sizes, config: Config) -> ModelError:
     return ModelError(
         f"No value of '{config.segments.by}' can have segments of its own.",
         where="segments.by",
-        found=f"{sizes.customers:,} customers, {len(sizes.own)} values with {least:,} or more, of which none has an "
-        "acceptable number of segments",
+        found=f"{sizes.customers:,} customers, {len(sizes.own)} values with {least:,} or more; none has an acceptable "
+        "number of segments, or all are needed for the rest",
         todo="Lower segments.by_min_customers or segments.k, take another attribute, or remove segments.by.",
     )

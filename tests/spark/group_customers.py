@@ -10,7 +10,7 @@ from segengine.config import Config, CustomersTable, Output, Prepare, Segments, 
 from tests.spark.model_customers import _transactions, chosen, shop
 
 FEATURES = chosen(recency_days="rfm", frequency_orders="rfm", monetary_total="rfm", days_between_orders="rhythm")
-BY_SIZE = {"FR": 300, "DE": 240, None: 150, "O'Brien \\ \"客户\" `x`": 130}
+BY_SIZE = {"FR": 300, "DE": 240, None: 150, 'O\'Brien \\ "客户" `x`': 130}
 
 
 def grouped(sizes: Mapping[str | None, int] = BY_SIZE, seed: int = 0) -> pd.DataFrame:

@@ -66,28 +66,30 @@ def test_what_a_crash_left_is_overwritten(model, store):
     assert bundle.versions(store) == ["v0001", "v0002"]
 
 
-def test_plain_pyspark_loads_and_runs_the_pipeline_where_segengine_is_not(spark, rows, model, store, tmp_path):
-    rows.repartition(2).write.parquet(str(tmp_path / "rows"))
-    script = f"""
-        import importlib.util, json
-        assert importlib.util.find_spec("segengine") is None
-        from pyspark.ml import PipelineModel
-        from pyspark.sql import SparkSession
-        spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-                 .config("spark.sql.shuffle.partitions", "1").getOrCreate())
-        model = PipelineModel.load({store.uri("models/v0001/pipeline")!r})
-        rows = spark.read.parquet({str(tmp_path / "rows")!r})
-        rows = model.transform(rows).select("customer_id", "prediction").collect()
-        print("RESULT" + json.dumps({{row[0]: row[1] for row in rows}}))
-        spark.stop()
-    """
+PLAIN_PYSPARK = """
+    import importlib.util, json, sys
+    assert importlib.util.find_spec("segengine") is None
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import SparkSession
+    spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+             .config("spark.sql.shuffle.partitions", "1").getOrCreate())
+    model = PipelineModel.load(sys.argv[1])
+    rows = spark.read.parquet(sys.argv[2])
+    rows = model.transform(rows).select("customer_id", "prediction").collect()
+    print("RESULT" + json.dumps({row[0]: row[1] for row in rows}))
+    spark.stop()
+"""
+
+
+def without_the_package(script: str, pipeline: str, folder) -> dict[str, int]:
+    """customer_id -> prediction of the rows in `folder`/rows, by plain PySpark."""
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYSPARK", "SPARK"))
     }
     done = subprocess.run(
         # -S: no .pth file is followed, so that the package installed in place is not found; the others are.
-        [sys.executable, "-S", "-P", "-c", textwrap.dedent(script)],
-        cwd=tmp_path,
+        [sys.executable, "-S", "-P", "-c", textwrap.dedent(script), pipeline, str(folder / "rows")],
+        cwd=folder,
         env={**environment, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": sysconfig.get_path("purelib")},
         capture_output=True,
         text=True,
@@ -96,8 +98,15 @@ def test_plain_pyspark_loads_and_runs_the_pipeline_where_segengine_is_not(spark,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     answer = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+    predicted: dict[str, int] = json.loads(answer.removeprefix("RESULT"))
+    return predicted
+
+
+def test_plain_pyspark_loads_and_runs_the_pipeline_where_segengine_is_not(spark, rows, model, store, tmp_path):
+    rows.repartition(2).write.parquet(str(tmp_path / "rows"))
+    answer = without_the_package(PLAIN_PYSPARK, store.uri("models/v0001/pipeline"), tmp_path)
     here = model.pipeline.transform(rows).select("customer_id", "prediction").collect()
-    assert json.loads(answer.removeprefix("RESULT")) == {row["customer_id"]: row["prediction"] for row in here}
+    assert answer == {row["customer_id"]: row["prediction"] for row in here}
 
 
 def test_every_file_counts(spark, store):
