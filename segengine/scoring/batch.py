@@ -139,35 +139,8 @@ def score_kernel(
     numpy_types = {"int": "int32", "double": "float64", "boolean": "bool"}
     dtypes = [(name, numpy_types[kind]) for name, kind in SCORE_COLUMNS if kind in numpy_types]
     extra = 2 if ranges is None else 3
+    measured = _measuring(centres, outlier_limits)
     spans = [(0, len(centres))] if ranges is None else [(int(first), int(stop)) for first, stop in ranges]
-
-    def measured(x: Any, nearest: Any, span: tuple[int, int]) -> dict[str, Any]:
-        """The scores of points (n, d) of one group, whose segments are those of the span."""
-        import numpy as numpy_
-
-        first, stop = span
-        rows, k = numpy_.arange(len(x)), stop - first
-        distances = numpy_.empty((len(x), k))
-        with numpy_.errstate(all="ignore"):
-            for i in range(k):
-                away = x - centres[first + i]
-                distances[:, i] = numpy_.sqrt(numpy_.einsum("ij,ij->i", away, away))
-        distances = numpy_.where(numpy_.isfinite(distances), distances, numpy_.finfo(numpy_.float64).max)
-        own = nearest - first
-        strays = (own < 0) | (own >= k)  # so far from everybody that the model took another group's segment
-        own = numpy_.where(strays, distances.argmin(axis=1), own)
-        distance = distances[rows, own]
-        distances[rows, own] = numpy_.inf
-        runner_up = distances.argmin(axis=1)
-        second = distances[rows, runner_up]
-        gap = numpy_.where(second > 0, 1.0 - distance / numpy_.where(second > 0, second, 1.0), 0.0)
-        return {
-            "segment_index": (own + first).astype(numpy_.int32),
-            "distance": distance,
-            "margin": numpy_.clip(gap, 0.0, 1.0),
-            "runner_up_index": (runner_up + first).astype(numpy_.int32),
-            "is_outlier": distance > outlier_limits[own + first],
-        }
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import numpy as numpy_
@@ -197,3 +170,37 @@ def score_kernel(
             yield arrow.RecordBatch.from_arrays([*arrays, by], names=[*batch.schema.names[:own], *names])
 
     return kernel
+
+
+def _measuring(centres: Floats, outlier_limits: Floats) -> Callable[[Any, Any, tuple[int, int]], dict[str, Any]]:
+    """A function that travels by value, as `score_kernel`'s."""
+
+    def measured(x: Any, nearest: Any, span: tuple[int, int]) -> dict[str, Any]:
+        """The scores of points (n, d) of one group, whose segments are those of the span."""
+        import numpy as numpy_
+
+        first, stop = span
+        rows, k = numpy_.arange(len(x)), stop - first
+        distances = numpy_.empty((len(x), k))
+        with numpy_.errstate(all="ignore"):
+            for i in range(k):
+                away = x - centres[first + i]
+                distances[:, i] = numpy_.sqrt(numpy_.einsum("ij,ij->i", away, away))
+        distances = numpy_.where(numpy_.isfinite(distances), distances, numpy_.finfo(numpy_.float64).max)
+        own = nearest - first
+        strays = (own < 0) | (own >= k)  # so far from everybody that the model took another group's segment
+        own = numpy_.where(strays, distances.argmin(axis=1), own)
+        distance = distances[rows, own]
+        distances[rows, own] = numpy_.inf
+        runner_up = distances.argmin(axis=1)
+        second = distances[rows, runner_up]
+        gap = numpy_.where(second > 0, 1.0 - distance / numpy_.where(second > 0, second, 1.0), 0.0)
+        return {
+            "segment_index": (own + first).astype(numpy_.int32),
+            "distance": distance,
+            "margin": numpy_.clip(gap, 0.0, 1.0),
+            "runner_up_index": (runner_up + first).astype(numpy_.int32),
+            "is_outlier": distance > outlier_limits[own + first],
+        }
+
+    return measured
