@@ -101,25 +101,27 @@ def _bridge(summary: Summary) -> Table:
 
 def _segments(summary: Summary) -> Table:
     readings = [name for name, _ in summary.segments[0].readings]
-    columns = [("segment", "left"), ("customers", "right"), ("share", "right")]
     with_revenue = any(segment.revenue_share is not None for segment in summary.segments)
-    columns += [("revenue share", "right"), ("", "left")] if with_revenue else [("", "left")]
-    columns += [(name, "right") for name in readings]
     with_lifetime = any(segment.lifetime_value_e4 is not None for segment in summary.segments)
-    columns += [("lifetime value, 365 days", "right")] if with_lifetime else []
+    with_bar = not with_lifetime  # there is no room for both
+    columns = [("segment", "left"), ("customers", "right"), ("share", "right")]
+    columns += [("revenue share", "right")] if with_revenue else []
+    columns += [("", "left")] if with_bar else [("expected", "right")]
     title = "Segments" + (", with medians of their customers" if readings and with_revenue else "")
-    table = _table(*columns, title=title)
+    title += f"; expected: money of the next 365 days, {summary.currency}" if with_lifetime else ""
+    table = _table(*columns, *((name, "right") for name in readings), title=title)
     table.columns[0].no_wrap = True
-    table.columns[4 if with_revenue else 3].min_width = BAR
+    if with_bar:
+        table.columns[len(columns) - 1].min_width = BAR
     for segment in summary.segments:
         cells = [f"{segment.segment_id} {escape(segment.name)}", f"{segment.customers:,}", f"{segment.share:.1%}"]
         part = segment.revenue_share if with_revenue else segment.share
         if with_revenue:
             cells.append("" if part is None else f"{part:.1%}")
         bar = Text("█" * round(BAR * max(part or 0.0, 0.0)), style="cyan")
+        lifetime = money(segment.lifetime_value_e4, 0, "").strip()
         values = [_number(value) for _, value in segment.readings]
-        values += [money(segment.lifetime_value_e4, summary.minor_unit, summary.currency)] if with_lifetime else []
-        table.add_row(*cells, bar, *values)
+        table.add_row(*cells, bar if with_bar else lifetime, *values)
     for lane, customers in summary.lanes:
         if customers:
             table.add_row(f"lane: {lane}", f"{customers:,}", style="dim")

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -240,9 +241,9 @@ def test_lifetime_values_are_published_without_deciding_who_is_where(spark: Spar
     show(summary, console)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
-    assert "lifetime value, 365 days" in shown
+    assert "expected: money of the next 365 days, EUR" in shown
     for value in kpis["lifetime_value_365d"]:
-        assert f"{value:,} EUR" in shown
+        assert f" {value.quantize(Decimal(1), ROUND_HALF_UP):,} " in shown
 
 
 def test_forty_features_are_handled(spark: SparkSession, tmp_path: Path) -> None:
