@@ -7,7 +7,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,7 @@ from segengine.publish.lock import publication_lock
 from segengine.publish.publication import Publication, current, publish, read_current
 from segengine.report import summary as told
 from segengine.report.facts import Summary
-from segengine.scoring.batch import score as score_rows
-from segengine.scoring.batch import unknown_groups
+from segengine.scoring import batch
 from segengine.state import Night, check_night
 
 if TYPE_CHECKING:
@@ -276,7 +275,7 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
     """Score every customer, build the tables, make them visible together."""
     output = job.config.output
     with job.steps.step("Scoring customers") as step:
-        scored = keep(score_rows(people.rows, model))
+        scored = keep(batch.score(people.rows, model))
         published = current(output, job.spark) is not None
         previous = read_current(job.spark, output, "customers") if published else None
         built = build_tables(scored.rows, _facts(job, found, people, model), previous_customers=previous)
@@ -298,9 +297,8 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
     finally:
         scored.release()
     job.record["publication_id"] = publication.publication_id
-    unknown = unknown_groups(people.rows, model.grouping) if model.grouping and not why else None
-    told_now = (unknown,) if unknown else ()
-    return _summary(job, found, people, model=model, why=why, built=built, publication=publication, warnings=told_now)
+    people = replace(people, warnings=(*people.warnings, *batch.group_warnings(people.rows, model)))
+    return _summary(job, found, people, model=model, why=why, built=built, publication=publication)
 
 
 def _facts(job: Job, found: Found, people: Customers, model: LoadedModel) -> RunFacts:
@@ -311,10 +309,7 @@ def _facts(job: Job, found: Found, people: Customers, model: LoadedModel) -> Run
     for row in people.quality:
         if row.table == main and row.outcome in rows:
             rows[row.outcome] += row.rows
-    infos = [
-        SegmentInfo(i + 1, f"S-{i + 1:03d}", name, i, model.grouping.name_of(i) if model.grouping else None)
-        for i, name in enumerate(model.names)
-    ]
+    infos = [SegmentInfo(i + 1, f"S-{i + 1:03d}", name, i, model.group_of(i)) for i, name in enumerate(model.names)]
     return RunFacts(
         publication_id=job.run_id,
         run_id=job.run_id,
@@ -362,7 +357,6 @@ def _summary(
     why: str = "",
     built: Built | None = None,
     publication: Publication | None = None,
-    warnings: tuple[str, ...] = (),
 ) -> Summary:
     """The facts to show at the end of a run."""
     config, total = job.config, people.totals
@@ -384,16 +378,12 @@ def _summary(
         bridge=told.bridge_lines(people.bridge),
         features=tuple(feature.name for feature in people.chosen.features),
         left_out=tuple(people.chosen.left_out),
-        model_version=model.version if model else None,
+        **(told.model_facts(model, segments) if model else {}),
         trained=bool(why),
         why_trained=why,
-        k=model.k if model else None,
-        decision=model.decision.sentence if model else "",
-        candidates=told.candidate_lines(model.decision) if model else (),
         segments=segments,
-        groups=told.group_lines(model, segments) if model else (),
         publication_id=publication.publication_id if publication else None,
-        warnings=(*people.warnings, *warnings, *(model.grouping.notes if model and model.grouping else ())),
+        warnings=(*people.warnings, *(model.notes if model else ())),
         next_steps=told.next_steps(
             config.output.path,
             publication.folder if publication else None,

@@ -52,6 +52,15 @@ class TrainedModel:
     def k(self) -> int:
         return len(self.centres)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided about groups."""
+        return () if self.grouping is None else self.grouping.notes
+
+    def group_of(self, segment: int) -> str | None:
+        """The name of the group whose segment this is, by its index; None without groups."""
+        return None if self.grouping is None else self.grouping.name_of(segment)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel(TrainedModel):

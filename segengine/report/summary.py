@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from segengine.contract.bridge import BridgeStep
     from segengine.contract.quality import QualityRow
     from segengine.model.choose import KDecision
-    from segengine.model.trained import TrainedModel
+    from segengine.model.trained import LoadedModel, TrainedModel
 
 __all__ = [
     "bridge_lines",
     "candidate_lines",
     "group_lines",
     "local_text",
+    "model_facts",
     "next_steps",
     "rows_lines",
     "segment_lines",
@@ -111,10 +112,21 @@ def trained_lines(model: TrainedModel) -> tuple[SegmentLine, ...]:
             revenue_e4=None,
             revenue_share=None,
             readings=tuple((feature, _float(model.centres_original[index][feature])) for feature in wanted),
-            group=model.grouping.name_of(index) if model.grouping else None,
+            group=model.group_of(index),
         )
         for index, (name, size) in enumerate(zip(model.names, model.sizes, strict=True))
     )
+
+
+def model_facts(model: LoadedModel, segments: Sequence[SegmentLine]) -> dict[str, Any]:
+    """What the summary says of the model: which one, how many segments, why, and the groups."""
+    return {
+        "model_version": model.version,
+        "k": model.k,
+        "decision": model.decision.sentence,
+        "candidates": candidate_lines(model.decision),
+        "groups": group_lines(model, segments),
+    }
 
 
 def group_lines(model: TrainedModel, segments: Sequence[SegmentLine]) -> tuple[GroupLine, ...]:

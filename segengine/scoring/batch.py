@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from segengine.model.trained import TrainedModel
 
-__all__ = ["SCORE_COLUMNS", "score", "score_kernel", "unknown_groups"]
+__all__ = ["SCORE_COLUMNS", "group_warnings", "score", "score_kernel"]
 
 Floats = NDArray[np.float64]
 
@@ -79,19 +79,22 @@ def score(rows: DataFrame, model: TrainedModel) -> DataFrame:
     return ready.mapInArrow(score_kernel(model.centres, model.outlier_limits, ranges), schema)
 
 
-def unknown_groups(rows: DataFrame, grouping: Grouping) -> str | None:
+def group_warnings(rows: DataFrame, model: TrainedModel) -> tuple[str, ...]:
     """How many customers without a lane have a value of the attribute that the model has no group for, in a sentence.
 
-    Such customers are in the group `other`, or in the largest one where the model has no other; None without any. One
-    action, of which a handful of values come back.
+    Such customers are in the model's largest group; nothing is to be told where there is a group `other` for them. One
+    action, of which a single row comes back.
     """
     from pyspark.sql import functions as F
 
+    grouping = model.grouping
+    if grouping is None:
+        return ()
     _require_attribute(rows, grouping)
     column = F.col(quoted(grouping.column)).cast("string")
     routing, fallback = grouping.routing, grouping.groups[grouping.fallback]
     if fallback.key.kind == "other":
-        return None  # whoever has no group of its own was meant to be there
+        return ()  # whoever has no group of its own was meant to be there
     known = [key.value for key in routing.keys if key.kind == "value"]
     has_group = F.when(column.isNull(), F.lit(Key("missing") in routing.keys)).otherwise(
         column.isin(known) if known else F.lit(False)
@@ -105,13 +108,14 @@ def unknown_groups(rows: DataFrame, grouping: Grouping) -> str | None:
         F.min("value").alias("first"),
     ).collect()[0]
     if not found["customers"]:
-        return None
+        return ()
     values = repr(found["first"]) if found["first"] is not None else "no value"
     more = f" and {found['values'] - 1:,} other values" if found["values"] > 1 else ""
-    return (
+    told = (
         f"{grouping.by}: the model knows no group for {values}{more}; {found['customers']:,} customers were put in "
         f"segments of '{fallback.name}', the largest group. Train again to give them segments of their own."
     )
+    return (told,)
 
 
 def _require_attribute(rows: DataFrame, grouping: Grouping) -> None:

@@ -25,7 +25,7 @@ from segengine.model.search import search
 from segengine.model.train import train
 from segengine.publish.build import build_tables
 from segengine.publish.facts import SegmentInfo
-from segengine.scoring.batch import score, unknown_groups
+from segengine.scoring.batch import group_warnings, score
 from tests.publications import facts
 from tests.spark.group_customers import BY_SIZE, FEATURES, by_country, grouped
 from tests.spark.model_customers import as_rows, config
@@ -131,7 +131,7 @@ def test_small_groups_share_one_and_nobody_is_lost(spark):
         ("tiny", "other"): 3,
         ("small", "other"): 60,
     }
-    assert unknown_groups(rows, model.grouping) is None
+    assert group_warnings(rows, model) == ()
 
 
 def test_a_rest_too_small_for_a_model_takes_in_the_smallest_group(spark):
@@ -184,7 +184,7 @@ def test_customers_of_groups_that_the_model_does_not_know_are_in_other(spark):
         (row["country"], model.grouping.name_of(row["segment_index"])) for row in score(new, model).collect()
     )
     assert groups == {("FR", "FR"): 5, ("PE", "other"): 4, (None, "other"): 3}
-    assert unknown_groups(new, model.grouping) is None
+    assert group_warnings(new, model) == ()
 
 
 def test_without_other_they_are_in_the_largest_group_and_a_warning_tells(spark):
@@ -198,12 +198,12 @@ def test_without_other_they_are_in_the_largest_group_and_a_warning_tells(spark):
         (row["country"], model.grouping.name_of(row["segment_index"])) for row in scored if row["lane"] is None
     ) == {("FR", "FR"): 5, ("PE", "DE"): 4, (None, "DE"): 3}
     assert [row["segment_index"] for row in scored if row["lane"] is not None] == [None, None]
-    told = unknown_groups(rows, model.grouping)
+    (told,) = group_warnings(rows, model)
     assert told == (
         "country: the model knows no group for 'PE' and 1 other values; 7 customers were put in segments of 'DE', the "
         "largest group. Train again to give them segments of their own."
     )
-    assert unknown_groups(rows.where("country = 'FR'"), model.grouping) is None
+    assert group_warnings(rows.where("country = 'FR'"), model) == ()
     with pytest.raises(ModelError, match="have no such attribute"):
         score(rows.drop("country"), model)
 
