@@ -170,6 +170,22 @@ def test_a_model_trained_over_connect_is_saved_as_a_classic_one(spark, classic, 
     assert json.loads(metadata.read_text())["class"] == "org.apache.spark.ml.PipelineModel"
 
 
+def test_segments_by_country_over_connect_are_those_of_a_classic_session(spark, server, classic, tmp_path):
+    from segengine import runs
+
+    folders = [tmp_path / "here", tmp_path / "there"]
+    for folder in folders:
+        shutil.copytree(classic, folder, ignore=shutil.ignore_patterns("out"))
+        config = folder / "shop.yaml"
+        text = config.read_text().replace("k: [4, 6]", "k: [2, 3], by: country, by_min_customers: 25")
+        config.write_text(text)
+    groups = runs.run(folders[0] / "shop.yaml", spark=spark).groups
+    done = client("-m", "segengine.cli", "run", folders[1] / "shop.yaml", "--quiet", remote=server)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(groups) >= 3
+    assert_same_tables(*(folder / "out" for folder in folders))
+
+
 HANDED_IN = """
 import sys
 from pyspark.sql import SparkSession
