@@ -156,6 +156,17 @@ def test_a_model_of_a_newer_spark_is_refused_and_of_an_older_one_not(spark, stor
         bundle.load(store, "v0001", spark)
 
 
+def test_a_model_saved_before_there_were_groups_loads(spark, model, store):
+    data = json.loads(store.read_bytes("models/v0001/model.json"))
+    assert "grouping" not in data
+    manifest = bundle.manifest(store, "v0001")
+    assert manifest.pop("groups") is None
+    store.write_atomic("models/v0001/manifest.json", bundle.canonical_json(manifest))
+    loaded = bundle.load(store, "v0001", spark)
+    assert (loaded.grouping, loaded.notes, loaded.group_of(0)) == (None, (), None)
+    assert np.array_equal(loaded.centres, model.centres)
+
+
 def test_no_machine_path_and_no_customer_is_in_the_bundle(store, tmp_path):
     for path in ("model.json", "k_decision.json", "manifest.json"):
         text = store.read_bytes(f"models/v0001/{path}").decode()
