@@ -21,6 +21,7 @@ __all__ = [
     "of_config",
     "of_customers",
     "of_features",
+    "of_incremental",
     "of_jdbc",
     "of_segments",
     "of_source",
@@ -154,7 +155,8 @@ def of_config(config: Config) -> Iterator[Wrong]:
     yield from _of_kind(config)
     yield from _of_include(config)
     yield from _of_custom(config)
-    yield from _of_incremental(config)
+    if config.incremental:
+        yield from of_incremental(config)
     yield from _of_by(config)
     for name, table in (("transactions", config.tables.transactions), ("customers", config.tables.customers)):
         reason = overlap(table.path, config.output.path) if table is not None and table.path is not None else None
@@ -182,10 +184,8 @@ def _of_kind(config: Config) -> Iterator[Wrong]:
         yield Wrong(("quality", "unknown_customers"), "needs a customers table to know customers from", todo)
 
 
-def _of_incremental(config: Config) -> Iterator[Wrong]:
+def of_incremental(config: Config) -> Iterator[Wrong]:
     """What earlier runs can keep for later ones: sums over lines of files, each judged by itself."""
-    if not config.incremental:
-        return
     table = config.tables.transactions
     if table is None or table.path is None or table.format == "delta":
         yield Wrong(("incremental",), "is for order lines in files: Parquet, ORC, CSV or JSON", "Remove it.")

@@ -15,7 +15,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from pyspark import cloudpickle
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from segengine.config import History
@@ -36,7 +36,18 @@ from segengine.features.kernel.plan import (
 )
 from segengine.features.zones import clock_changes
 
-__all__ = ["HOUSE_STATUS", "PIECES", "Scope", "compact", "fold", "kept_lines", "measure", "narrow_lines", "stand"]
+__all__ = [
+    "HOUSE_STATUS",
+    "PIECES",
+    "Scope",
+    "bucket_of",
+    "compact",
+    "fold",
+    "kept_lines",
+    "measure",
+    "narrow_lines",
+    "stand",
+]
 
 HOUSE_STATUS = "house"
 """Status of the stand-in line of an ignored customer, whose own lines are not in the table."""
@@ -157,8 +168,13 @@ def measure(narrow: DataFrame, scope: Scope) -> DataFrame:
 def fold(narrow: DataFrame, scope: Scope, buckets: int) -> DataFrame:
     """Pieces (see kernel.SCHEMA) of lines as `narrow_lines` gives them, cut by day, for windows of any run."""
     _travel_by_value()
-    bucketed = narrow.withColumn("bucket", F.pmod(F.xxhash64("customer_id"), F.lit(buckets)).cast("int"))
+    bucketed = narrow.withColumn("bucket", bucket_of(F.col("customer_id"), buckets))
     return bucketed.repartition("bucket").mapInArrow(kernel.folding(_plan(scope)), PIECES)
+
+
+def bucket_of(customer_id: Column, buckets: int) -> Column:
+    """int: which bucket of pieces a customer is in."""
+    return F.pmod(F.xxhash64(customer_id), F.lit(buckets)).cast("int")
 
 
 def stand(pieces: DataFrame, scope: Scope) -> DataFrame:

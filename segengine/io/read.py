@@ -37,6 +37,7 @@ __all__ = [
     "check_encoding",
     "check_rows_read",
     "explain_read_failure",
+    "frame_table",
     "plain_path",
     "plain_uri",
     "read_table",
@@ -165,6 +166,16 @@ def _from_snapshot(spark: SparkSession, table: AnyTable, name: str, config: Conf
         fingerprint="",
     )
     return Source(name, rows, columns, text_casts=False, facts=facts)
+
+
+def frame_table(rows: DataFrame, table: AnyTable, name: str, config: Config) -> Source:
+    """Rows that somebody else read, such as a batch of a stream, as a table. InputError as `read_table` says."""
+    columns = tuple(rows.columns)
+    refuse_clashes(columns, name, "the rows handed in")
+    refuse_missing(rows, columns, table, name)
+    known = SourceFacts(name, "rows", "the rows handed in", 0, 0, None, None, "")
+    kept = _with_ours(_instants(rows, table, config), columns, F.lit(None).cast(StringType()))
+    return Source(name, kept, columns, text_casts=False, facts=known)
 
 
 def _timezone(table: AnyTable, config: Config) -> str:

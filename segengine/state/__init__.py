@@ -4,6 +4,6 @@ output/state/current.json        which files are counted, what they held, which 
 output/state/parts/<run_id>/     a run's pieces (features/kernel/pieces.py), written once, never changed
 """
 
-from segengine.state.night import Night, check_night
+from segengine.state.night import Night, check_night, check_rows
 
-__all__ = ["Night", "check_night"]
+__all__ = ["Night", "check_night", "check_rows"]

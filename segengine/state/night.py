@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -14,10 +14,11 @@ from pyspark.sql import functions as F
 from segengine import contract
 from segengine.contract import CheckedLines
 from segengine.contract.moments import microseconds
+from segengine.errors import InputError
 from segengine.features.aggregate import with_house_lines
-from segengine.features.measures import PIECES, Scope, compact, fold, narrow_lines, stand
+from segengine.features.measures import PIECES, Scope, bucket_of, compact, fold, narrow_lines, stand
 from segengine.io.inputs import FileSet, InputFile, find_files, inputs_for
-from segengine.io.read import Source, SourceFacts, plain_path, plain_uri, read_table
+from segengine.io.read import Source, SourceFacts, frame_table, plain_path, plain_uri, read_table
 from segengine.io.source import COUNTED, quoted
 from segengine.state import manifest
 from segengine.state.manifest import Part, State
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from segengine.job import Job
 
-__all__ = ["Night", "check_night"]
+__all__ = ["Night", "check_night", "check_rows"]
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ MOST_PARTS = 31
 LARGEST_SHARE_OF_NIGHTS = 0.25
 """When more of the lines lie in later parts than in the first one, or there are more parts, they become one."""
 EVERYTHING = 2**63 - 1
+OTHER_CONFIGURATION = "the configuration reads or judges lines in another way than before"
 
 
 @dataclass
@@ -52,6 +54,8 @@ class Night:
     files: FileSet
     earlier: State | None
     written: tuple[Part, ...] = ()
+    touched: DataFrame | None = None
+    """Customers to measure (customer_id, each once), and no others; None for everybody."""
 
     def measures(self, scope: Scope, house: Sequence[str]) -> DataFrame:
         """The measures of every customer, as `features.measures.measure` gives them for all lines.
@@ -71,7 +75,12 @@ class Night:
         pieces = self._stored((*earlier, *self.written))
         for extra in more:
             pieces = pieces.unionByName(self._folded(extra))
-        return stand(pieces, scope)
+        if self.touched is None:
+            return stand(pieces, scope)
+        bucket = bucket_of(F.col("customer_id"), self.buckets).alias("bucket")
+        wanted = sorted(row[0] for row in self.touched.select(bucket).distinct().collect())
+        found = stand(pieces.where(F.col("bucket").isin(wanted)), scope)
+        return found.join(self.touched, "customer_id", "left_semi")
 
     def commit(self) -> None:
         """Make what this run counted the ground of the next one; left undone when another run was faster."""
@@ -152,11 +161,11 @@ class Night:
         return tuple(file.name for file in self.files.files if plain_uri(file.uri) in told)
 
 
-def check_night(job: Job) -> tuple[Night | None, str]:
+def check_night(job: Job, arrived: Collection[str] | None = None) -> tuple[Night | None, str]:
     """Check the lines of new files and put the account of all together; None when this run cannot build on others.
 
-    Also a sentence on what is read. Without a state that can be used every file is new. Raises what
-    `contract.check_transactions` raises.
+    Also a sentence on what is read. Without a state that can be used every file is new; otherwise `arrived`, URIs as
+    Spark gives them, limits the new ones. Raises what `contract.check_transactions` raises.
     """
     config, table = job.config, job.config.tables.transactions
     assert table is not None and table.path is not None  # rules of the configuration
@@ -171,25 +180,66 @@ def check_night(job: Job) -> tuple[Night | None, str]:
             return _not_built_on(job, "as_of is before orders that are counted already")
         new, why = manifest.new_files(earlier, files.files)
         if earlier.fingerprint != manifest.fingerprint(config):
-            why = "the configuration reads or judges lines in another way than before"
+            why = OTHER_CONFIGURATION
+        if arrived is not None and not why:
+            wanted = {plain_path(uri) for uri in arrived}
+            new = [file for file in new if plain_uri(file.uri) in wanted]
+            later = {file.name for file in files.files} - {file.name for file in new} - {f[0] for f in earlier.files}
+            files = replace(files, files=tuple(file for file in files.files if file.name not in later))
     source = None if earlier is None or why else _more(job, files, new, earlier)
     if source is None:
         earlier, new, why = None, list(files.files), why or "the columns are others than before"
         source = _uncounted(job, files, files.files, None)
     job.add_source(replace(source, facts=_of_all(source, files)))
-    checked = contract.check_transactions(
+    night = Night(job, source, _checked(job, source, earlier), files, earlier)
+    job.record["incremental"] = {"files": len(files.files), "new_files": len(new), "why_all": why}
+    if why:
+        return night, f"Incremental: every file was read, as {why}."
+    return night, f"Incremental: {len(new):,} of {len(files.files):,} files are new; earlier runs counted the others."
+
+
+def check_rows(job: Job, rows: DataFrame, name: str) -> Night | None:
+    """Check rows that arrived under a name of their own; None when rows of that name are counted already.
+
+    `rows` are read several times: persist them. Raises what `contract.check_transactions` raises, and InputError when
+    what is kept of earlier rows cannot be used: they cannot be read again.
+    """
+    table = job.config.tables.transactions
+    assert table is not None
+    earlier, why = manifest.load(job.store)
+    if earlier is not None and earlier.fingerprint != manifest.fingerprint(job.config):
+        earlier, why = None, OTHER_CONFIGURATION
+    if earlier is None and job.store.exists(manifest.FOLDER):
+        raise InputError(
+            "What is kept of earlier rows of the stream cannot be used.",
+            where=job.store.uri(manifest.FOLDER),
+            found=why,
+            todo="Move the folder away and start the stream anew, from its first rows.",
+        )
+    counted = earlier.files if earlier else ()
+    if name in {file for file, _, _ in counted}:
+        return None
+    source = frame_table(rows, table, "transactions", job.config)
+    source = replace(source, rows=source.rows.withColumn(COUNTED, F.lit(None).cast("bigint")))
+    if earlier is not None and sorted(_columns(source)) != sorted(earlier.columns):
+        raise InputError(
+            "The columns of the stream are others than before.",
+            found=", ".join(sorted({name for name, _ in {*_columns(source)} ^ {*earlier.columns}})),
+            todo="Move the stream's folder away and start it anew, from its first rows.",
+        )
+    files = tuple(InputFile("", "", file, size, at) for file, size, at in (*counted, (name, 0, 0)))
+    return Night(job, source, _checked(job, source, earlier), FileSet("stream", "", files, ()), earlier)
+
+
+def _checked(job: Job, source: Source, earlier: State | None) -> CheckedLines:
+    return contract.check_transactions(
         source,
-        config,
+        job.config,
         now=job.started_at,
         run_id=job.run_id,
         quarantine=job.quarantine,
         earlier=earlier.counted if earlier else {},
     )
-    night = Night(job, source, checked, files, earlier)
-    job.record["incremental"] = {"files": len(files.files), "new_files": len(new), "why_all": why}
-    if why:
-        return night, f"Incremental: every file was read, as {why}."
-    return night, f"Incremental: {len(new):,} of {len(files.files):,} files are new; earlier runs counted the others."
 
 
 def _not_built_on(job: Job, why: str) -> tuple[None, str]:
