@@ -1,4 +1,4 @@
-"""Customer segmentation on PySpark: `init`, `check`, `train`, `score`, `run`, `load`; importing it starts nothing."""
+"""Customer segmentation on PySpark: init, check, train, score, run, stream, load; importing it starts nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from segengine.config import load
     from segengine.propose import init
     from segengine.runs import check, run, score, train
+    from segengine.stream import stream
 
-__all__ = ["__version__", "check", "init", "load", "run", "score", "train"]
+__all__ = ["__version__", "check", "init", "load", "run", "score", "stream", "train"]
 
 __version__ = "0.1.0"
 
@@ -20,6 +21,7 @@ _ROOMS = {
     "load": "segengine.config",
     "run": "segengine.runs",
     "score": "segengine.runs",
+    "stream": "segengine.stream",
     "train": "segengine.runs",
 }
 

@@ -169,6 +169,41 @@ def run(
 
 
 @app.command()
+def stream(
+    config: ConfigFile,
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="TIME", help="Look for new files so often, such as '1 minute'.")
+    ] = None,
+    rows: Annotated[
+        str | None, typer.Option("--rows", metavar="FOLDER", help="Score ready rows of features that arrive here.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="A model version; the champion when absent.")] = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score customers as their lines arrive, into a Delta table; without --every what is there, and then end."""
+    from segengine.config import load
+    from segengine.progress import ProgressBar
+    from segengine.stream import stream as follow
+    from segengine.stream import stream_rows
+
+    loaded, console = load(config), Console(stderr=True, quiet=quiet)
+    with _logging(verbose, loaded.output.path), ProgressBar(console) as bar:
+        if rows is not None:
+            where = stream_rows(loaded, rows, every=every, model=model, listener=bar)
+            text = f"Scored rows are in {where} (Delta)."
+        else:
+            done = follow(loaded, every=every, model=model, listener=bar)
+            text = (
+                f"{done.batches:,} batches taken in; {done.rows_read:,} rows counted so far, {done.rows_rejected:,} in "
+                f"quarantine; {done.customers_scored:,} customers scored as of {done.as_of or 'before'}. "
+                f"They are in {done.table} (Delta)."
+            )
+    if not quiet:
+        _wide(Console()).print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration."""
     from segengine.config import json_schema

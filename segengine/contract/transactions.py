@@ -38,7 +38,7 @@ from segengine.contract.scan import (
 from segengine.contract.values import canonical_text
 from segengine.errors import InputError
 from segengine.io.read import check_encoding, check_rows_read
-from segengine.io.source import COUNTED, Source
+from segengine.io.source import COUNTED, SOURCE_FILE, Source
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -207,7 +207,8 @@ def _seen(
 def _share(until_us: int) -> Column:
     at, counted = F.col(ours.AT_US), F.col(COUNTED)
     known = counted.isNotNull() & F.coalesce(at < counted, F.lit(True))
-    return F.when(known, F.lit(KNOWN)).when(at >= until_us, F.lit(LEFT_OVER)).otherwise(F.lit(SETTLED))
+    again = (at >= until_us) & F.col(SOURCE_FILE).isNotNull()  # rows that are in no file cannot be read again
+    return F.when(known, F.lit(KNOWN)).when(again, F.lit(LEFT_OVER)).otherwise(F.lit(SETTLED))
 
 
 def _metrics(

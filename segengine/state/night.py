@@ -158,7 +158,7 @@ class Night:
         """Names of the files that have rows which are not settled yet."""
         assert self.checked.settled is not None
         told = {plain_path(uri) for uri in self.checked.settled.left_over}
-        return tuple(file.name for file in self.files.files if plain_uri(file.uri) in told)
+        return tuple(file.name for file in self.files.files if file.uri and plain_uri(file.uri) in told)
 
 
 def check_night(job: Job, arrived: Collection[str] | None = None) -> tuple[Night | None, str]:

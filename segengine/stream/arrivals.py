@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 FOLDER = "stream"
 CHECKPOINT = "checkpoint-lines"
 EVERY = "1 minute"
+FILES = "path string, modificationTime timestamp, length bigint, content binary"
+"""What Spark's binaryFile source knows of files; the content is never asked for."""
 
 
 @dataclass
@@ -108,8 +110,10 @@ def _started(arrivals: _Arrivals, job: Job, lines: DataFrame | None, every: str 
     if lines is None:
         table = job.config.tables.transactions
         assert table is not None and table.path is not None
-        found = job.spark.readStream.format("binaryFile").option("recursiveFileLookup", "true").load(table.path)
-        lines = found.select("path")  # only which files there are: `read_table` reads them, with all its checks
+        source = job.spark.readStream.format("binaryFile").schema(FILES).option("recursiveFileLookup", "true")
+        lines = source.load(table.path).select(
+            "path"
+        )  # only which files there are: `read_table` reads them, with all its checks
     writer = lines.writeStream.foreachBatch(arrivals.batch).option("checkpointLocation", job.store.uri(CHECKPOINT))
     return (writer.trigger(availableNow=True) if every is None else writer.trigger(processingTime=every)).start()
 
