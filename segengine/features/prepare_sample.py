@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ SAMPLE_LIMIT = 200_000
 """Customers on the driver at most: 64 MB at 40 features."""
 
 ID = "customer_id"
+HASH = "__hash"
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,24 @@ class Sample:
         return self.frame[ID].to_numpy()
 
 
-def hash_sample(rows: DataFrame, inputs: Sequence[InputColumn], limit: int = SAMPLE_LIMIT) -> Sample:
+def hash_sample(
+    rows: DataFrame, inputs: Sequence[InputColumn], limit: int = SAMPLE_LIMIT, *, customers: int | None = None
+) -> Sample:
     """At most `limit` customers, chosen and ordered by xxhash64 of the id, so that no partitioning can change them.
 
     `rows`: one row a customer, with customer_id and the input columns. Numbers arrive as doubles (missing is NaN).
+    `customers`: how many rows there are, where that is known; else they are counted.
     """
     from pyspark.sql import functions as F
 
-    ordered = rows.select(*input_values(inputs)).orderBy(F.xxhash64(F.col(ID)), F.col(ID))
-    frame = typed(ordered.limit(limit).toPandas(), inputs)
-    return Sample(frame, len(frame) if len(frame) < limit else rows.count())
+    customers = rows.count() if customers is None else customers
+    hashed = rows.select(*input_values(inputs), F.xxhash64(F.col(ID).cast("string")).alias(HASH))
+    likely = _likely(limit, customers)
+    frame = (hashed if likely is None else hashed.where(F.col(HASH) <= likely)).toPandas()
+    if len(frame) < min(limit, customers):  # hashes that are not spread evenly: let Spark find the smallest
+        frame = hashed.orderBy(HASH, ID).limit(limit).toPandas()
+    frame = frame.iloc[_in_order(frame)[:limit]].drop(columns=HASH).reset_index(drop=True)
+    return Sample(typed(frame, inputs), customers)
 
 
 def input_values(inputs: Sequence[InputColumn]) -> list[Column]:
@@ -77,3 +87,22 @@ def typed(frame: pd.DataFrame, inputs: Sequence[InputColumn]) -> pd.DataFrame:
         else:
             frame[column.name] = frame[column.name].astype(object).where(frame[column.name].notna(), None)
     return frame
+
+
+def _likely(limit: int, customers: int) -> int | None:
+    """A hash that a little more than `limit` of the customers stay below; None when all are wanted.
+
+    Hashes are even, so the count below one is binomial: eight standard deviations of it are spare.
+    """
+    wanted = limit + 8 * math.isqrt(limit) + 8
+    return None if wanted >= customers else -(2**63) + 2**64 * wanted // customers
+
+
+def _in_order(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Positions of the rows by hash, then id; ids are compared only where hashes are equal."""
+    hashes = frame[HASH].to_numpy()
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.lexsort((frame[ID].to_numpy().astype(str), hashes))
+    return order

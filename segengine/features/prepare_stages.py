@@ -9,7 +9,16 @@ from segengine.features.prepare_numbers import LARGEST, CategoricalInput, Numeri
 if TYPE_CHECKING:
     from pyspark.ml import Transformer
 
-__all__ = ["FEATURES", "TEMPORARY", "double_literal", "quoted", "stages", "temporary_columns", "text_literal"]
+__all__ = [
+    "FEATURES",
+    "TEMPORARY",
+    "double_literal",
+    "point_sql",
+    "quoted",
+    "stages",
+    "temporary_columns",
+    "text_literal",
+]
 
 FEATURES = "features"
 """The vector column that the stages end in."""
@@ -26,13 +35,8 @@ def stages(preparation: Preparation) -> list[Transformer]:
     from pyspark.ml.feature import ElementwiseProduct, SQLTransformer, VectorAssembler
     from pyspark.ml.linalg import Vectors
 
-    by_name = {item.name: item for item in preparation.inputs}
-    numbers = {item.name: i for i, item in enumerate(preparation.inputs) if isinstance(item, NumericInput)}
-    cleaned = [f"{_clean(by_name[name])} AS {_clean_name(i)}" for name, i in numbers.items()]
-    centred = []
-    for j, c in enumerate(preparation.vector):
-        value = _part(by_name[c.input], numbers.get(c.input), c.part, c.level)
-        centred.append(f"{value} - {double_literal(c.mean)} AS {_centred_name(j)}")
+    cleaned, values = _cleaned(preparation), _centred(preparation)
+    centred = [f"{value} AS {_centred_name(j)}" for j, value in enumerate(values)]
     assembler = VectorAssembler(
         inputCols=[_centred_name(j) for j in range(len(centred))], outputCol=ASSEMBLED, handleInvalid="keep"
     )
@@ -42,6 +46,34 @@ def stages(preparation: Preparation) -> list[Transformer]:
         SQLTransformer(statement=f"SELECT *, {', '.join(centred)} FROM __THIS__"),
         assembler,
         ElementwiseProduct(scalingVec=factors, inputCol=ASSEMBLED, outputCol=FEATURES),
+    ]
+
+
+def point_sql(preparation: Preparation) -> tuple[list[str], str]:
+    """The same vector as plain SQL: columns to add first (`expression AS name`), and the expression of array<double>.
+
+    Every double is the one that `stages` calculates, bit for bit but for the sign of a zero; without Spark ML's
+    row-by-row functions it takes a quarter of the time.
+    """
+    factors = [double_literal(c.factor) for c in preparation.vector]
+    scaled = [f"({value}) * {factor} + 0D" for value, factor in zip(_centred(preparation), factors, strict=True)]
+    return _cleaned(preparation), f"ARRAY({', '.join(scaled)})"
+
+
+def _numbers(preparation: Preparation) -> dict[str, int]:
+    return {item.name: i for i, item in enumerate(preparation.inputs) if isinstance(item, NumericInput)}
+
+
+def _cleaned(preparation: Preparation) -> list[str]:
+    by_name = {item.name: item for item in preparation.inputs}
+    return [f"{_clean(by_name[name])} AS {_clean_name(i)}" for name, i in _numbers(preparation).items()]
+
+
+def _centred(preparation: Preparation) -> list[str]:
+    by_name, numbers = {item.name: item for item in preparation.inputs}, _numbers(preparation)
+    return [
+        f"{_part(by_name[c.input], numbers.get(c.input), c.part, c.level)} - {double_literal(c.mean)}"
+        for c in preparation.vector
     ]
 
 

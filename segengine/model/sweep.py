@@ -18,13 +18,21 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # h
 from segengine.model.silhouette import macro_micro, pick_rows, silhouettes
 from segengine.model.swap import improve
 
-__all__ = ["Quality", "Trial", "measure", "sweep"]
+__all__ = ["Quality", "Trial", "carry", "measure", "sweep"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-START_ROWS = 50_000
-"""Customers that the starts compete on; the best start is then carried to rest on the whole sample."""
+START_ROWS = 10_000
+"""Customers that the starts compete on, when there are more than SWAP_ROWS."""
+
+SWAP_ROWS = 20_000
+"""Customers that the best starts come to rest on and that swaps are judged by; the best centres are then carried to
+rest on the whole sample."""
+
+BEST_STARTS = 3
+SAME = 1e-4
+"""Two starts that differ by less than this part of the cost ended in the same centres."""
 
 TOLERANCE = 1e-6
 MOST_PASSES = 300
@@ -78,6 +86,14 @@ def sweep(points: Floats, k_values: Iterable[int], *, restarts: int, seed: int) 
         return _with_quality(points, sorted(trials, key=lambda trial: trial.k), seed)
 
 
+def carry(points: Floats, centres: Floats, *, seed: int) -> Floats:
+    """Centres (k, d) carried by Lloyd passes over the points (n, d) until they rest; on as many centres as came in."""
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = _from(centres, points, seed)
+    return np.asarray(fitted.cluster_centers_, dtype=np.float64)
+
+
 def measure(points: Floats, labels: Labels, *, seed: int) -> Quality | None:
     """The quality of one partition of the points; None with a single cluster."""
     with threadpool_limits(limits=1):
@@ -91,15 +107,33 @@ def _try(points: Floats, k: int, distinct: int, restarts: int, seed: int) -> Tri
         return Trial(k, skipped=f"it needs at least {2 * k:,} customers and there are {customers:,}")
     if distinct < k:
         return Trial(k, skipped=f"only {distinct:,} customers differ from each other in the prepared features")
-    starters = points
-    if customers > START_ROWS:
-        starters = points[np.sort(np.random.default_rng(seed).permutation(customers)[:START_ROWS])]
-    fitted = _kmeans(k, seed, init="k-means++", n_init=restarts).fit(starters)
-    fitted = improve(starters, fitted, lambda centres: _kmeans(k, seed, init=centres, n_init=1).fit(starters))
-    if customers > START_ROWS:
-        fitted = _kmeans(k, seed, init=fitted.cluster_centers_, n_init=1).fit(points)
+    if customers <= SWAP_ROWS:
+        fitted = _kmeans(k, seed, init="k-means++", n_init=restarts).fit(points)
+        fitted = improve(points, fitted, lambda centres: _from(centres, points, seed))
+    else:
+        drawn = np.random.default_rng(seed).permutation(customers)
+        some = points[np.sort(drawn[:SWAP_ROWS])]
+        starts = _best_starts(points[np.sort(drawn[:START_ROWS])], k, restarts, seed)
+        fitted = min((_from(start, some, seed) for start in starts), key=lambda start: float(start.inertia_))
+        fitted = improve(some, fitted, lambda centres: _from(centres, some, seed))
+        fitted = _from(fitted.cluster_centers_, points, seed)
     centres = np.asarray(fitted.cluster_centers_, dtype=np.float64)
     return Trial(k, None, centres, np.asarray(fitted.labels_, dtype=np.int64), float(fitted.inertia_))
+
+
+def _best_starts(points: Floats, k: int, restarts: int, seed: int) -> list[Floats]:
+    """The centres of the cheapest k-means++ starts that differ, cheapest first."""
+    seeds = np.random.default_rng([seed, k]).integers(0, 2**31 - 1, restarts)
+    fits = [_kmeans(k, int(number), init="k-means++", n_init=1).fit(points) for number in seeds]
+    best: list[KMeans] = []
+    for fitted in sorted(fits, key=lambda start: float(start.inertia_)):
+        if len(best) < BEST_STARTS and all(fitted.inertia_ > other.inertia_ * (1 + SAME) for other in best):
+            best.append(fitted)
+    return [np.asarray(fitted.cluster_centers_, dtype=np.float64) for fitted in best]
+
+
+def _from(centres: Floats, points: Floats, seed: int) -> KMeans:
+    return _kmeans(len(centres), seed, init=centres, n_init=1).fit(points)
 
 
 def _kmeans(k: int, seed: int, *, init: str | Floats, n_init: int) -> KMeans:

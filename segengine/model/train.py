@@ -117,7 +117,8 @@ def _fitted(rows: DataFrame, preparation: Preparation, searched: Searched, confi
             fits = settle(points.rows, starts)
         else:
             low, high = config.segments.min_share, config.segments.max_share
-            fits = [contest(points.rows, starts[0], seed=seed, min_share=low, max_share=high)]
+            sample = searched.found[0].points
+            fits = [contest(points.rows, starts[0], seed=seed, min_share=low, max_share=high, sample=sample)]
     finally:
         points.release()
     keys = searched.keys or (None,)

@@ -12,6 +12,10 @@ from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 __all__ = ["PARTIAL_SCHEMA", "add_up", "partial_sums"]
 
@@ -38,29 +42,40 @@ def partial_sums(
     def batches(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in rows:
             groups = batch.column(0).to_numpy(zero_copy_only=False).astype(np.int64)
+            found = []
             for j, pivot in enumerate(pivots):
                 values = batch.column(1 + j).to_numpy(zero_copy_only=False).astype(np.float64)
                 with np.errstate(over="ignore", invalid="ignore"):
                     squares = np.square(values - pivot)
                 known = np.isfinite(values) & np.isfinite(squares)
-                yield _bins(2 * j, groups[known], values[known])
-                yield _bins(2 * j + 1, groups[known], squares[known])
+                found.append((2 * j, *_bins(groups[known], values[known])))
+                found.append((2 * j + 1, *_bins(groups[known], squares[known])))
+            terms = np.concatenate([np.full(len(bins), term, np.int32) for term, bins, *_ in found])
+            columns = [np.concatenate(parts) for parts in list(zip(*found, strict=True))[1:]]
+            yield pa.RecordBatch.from_arrays([pa.array(a) for a in (terms, *columns)], schema=ARROW_SCHEMA)
 
     return batches
 
 
-def _bins(term: int, groups: np.ndarray, values: np.ndarray) -> pa.RecordBatch:
-    """Sums of the halves of `values` by (group, power of two); a batch has too few rows to overflow 53 bits."""
+def _bins(groups: Integers, values: Floats) -> tuple[Integers, Integers, Integers, Integers]:
+    """(bin, high, low, count): sums of the halves of `values` by group and power of two, which a bin stands for.
+
+    A batch has too few rows to overflow 53 bits.
+    """
+    if not len(values):
+        return (np.zeros(0, np.int64),) * 4
     mantissas, powers = np.frexp(values)
     whole = np.ldexp(mantissas, BITS)
     high = np.floor(np.ldexp(whole, -HALF))
     low = whole - np.ldexp(high, HALF)
-    bins, places = np.unique(groups * POWERS + (powers.astype(np.int64) - LOWEST), return_inverse=True)
-    sums = [np.bincount(places, weights=w, minlength=len(bins)).astype(np.int64) for w in (high, low)]
-    counts = np.bincount(places, minlength=len(bins)).astype(np.int64)
-    return pa.RecordBatch.from_arrays(
-        [pa.array(a) for a in (np.full(len(bins), term, np.int32), bins, *sums, counts)], schema=ARROW_SCHEMA
-    )
+    least, first = int(powers.min()), int(groups.min())
+    width = int(powers.max()) - least + 1
+    places = (groups - first) * width + (powers - least)
+    counts = np.bincount(places)
+    used = np.flatnonzero(counts)
+    sums = [np.bincount(places, weights=half)[used].astype(np.int64) for half in (high, low)]
+    bins = (used // width + first) * POWERS + (used % width + least - LOWEST)
+    return bins, sums[0], sums[1], counts[used]
 
 
 def add_up(rows: Iterator[Sequence[int]]) -> dict[tuple[int, int], tuple[int, Fraction]]:

@@ -112,8 +112,8 @@ def measure(
     categorical = [f.name for f in features if f.kind == "categorical"]
     counted = _counts(scored, categorical, as_of, timezone)
     assigned = scored.where(F.col("segment_index").isNotNull())
-    everybody = sum(c.customers for c in counted.segments.values()) <= sample_limit
-    quantiles, pivots = _quantiles(_numbers(assigned, numeric, None if everybody else sample_limit), numeric)
+    customers = sum(c.customers for c in counted.segments.values())
+    quantiles, pivots = _quantiles(_numbers(assigned, numeric, customers, sample_limit), numeric)
     sums = _exact(assigned, ["distance", *numeric], [0.0, *pivots])
     distances = {group: m for (name, group), m in sums.items() if name == 0}
     moments = {(numeric[j - 1], group): m for (j, group), m in sums.items() if j > 0}
@@ -191,11 +191,12 @@ def _exact(assigned: DataFrame, columns: Sequence[str], pivots: Sequence[float])
     }
 
 
-def _numbers(assigned: DataFrame, numeric: Sequence[str], limit: int | None) -> pd.DataFrame:
+def _numbers(assigned: DataFrame, numeric: Sequence[str], customers: int, limit: int) -> pd.DataFrame:
     """Segment index and features of everybody, or of at most `limit` customers chosen by hash; missing is NaN."""
     names = ["segment_index", *numeric]
-    if limit is not None:
-        return hash_sample(assigned, [InputColumn(name, "", "numeric") for name in names], limit).frame
+    if customers > limit:
+        columns = [InputColumn(name, "", "numeric") for name in names]
+        return hash_sample(assigned, columns, limit, customers=customers).frame
     rows = assigned.select(*(F.col(quoted(name)).cast("double").alias(f"c{j}") for j, name in enumerate(names)))
     return rows.toPandas().set_axis(names, axis="columns").astype(np.float64)
 

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # h
 
 from segengine.model.silhouette import macro_micro, pick_rows, silhouettes
 from segengine.model.swap import improve
-from segengine.model.sweep import sweep
+from segengine.model.sweep import SWAP_ROWS, carry, sweep
 
 
 def blobs(centres: int, each: int, *, seed: int = 0, d: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -81,9 +81,33 @@ def test_a_large_sample_costs_hardly_more_than_starting_on_all_of_it(monkeypatch
     points = rfm(6000)
     whole = sweep(points, [5], restarts=5, seed=1)[0]
     monkeypatch.setattr("segengine.model.sweep.START_ROWS", 1000)
+    monkeypatch.setattr("segengine.model.sweep.SWAP_ROWS", 2000)
     part = sweep(points, [5], restarts=5, seed=1)[0]
     assert len(part.labels) == 6000
     assert part.inertia <= 1.005 * whole.inertia
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_starts_on_a_part_of_a_large_sample_cost_what_twenty_restarts_on_all_of_it_do(seed):
+    points = rfm(SWAP_ROWS + 5_000, seed)
+    for trial in sweep(points, [3, 6, 9], restarts=10, seed=3):
+        with threadpool_limits(limits=1):
+            oracle = KMeans(trial.k, n_init=20, random_state=0, tol=1e-6).fit(points)
+        assert trial.inertia <= 1.005 * oracle.inertia_
+
+
+def test_a_large_sample_of_few_distinct_customers_is_no_error(monkeypatch):
+    monkeypatch.setattr("segengine.model.sweep.START_ROWS", 100)
+    monkeypatch.setattr("segengine.model.sweep.SWAP_ROWS", 200)
+    points = np.repeat(np.array([[0.0], [1.0], [5.0]]), [997, 2, 1], axis=0)
+    (trial,) = sweep(points, [3], restarts=3, seed=1)
+    assert trial.inertia <= 1.0
+
+
+def test_centres_that_are_carried_on_come_to_rest():
+    points, truth = blobs(4, 100)
+    start = np.stack([points[truth == i][0] for i in range(4)])
+    assert carry(points, start, seed=1) == pytest.approx(np.stack([points[truth == i].mean(axis=0) for i in range(4)]))
 
 
 def test_k_beyond_the_distinct_customers_is_skipped_with_the_reason():

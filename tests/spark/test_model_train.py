@@ -12,8 +12,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # h
 
 from segengine.config import Prepare
 from segengine.errors import ModelError
+from segengine.features.prepare_numbers import Preparation
+from segengine.model import pipeline
 from segengine.model.fit import contest, lay_out
+from segengine.model.lloyd import run
 from segengine.model.pipeline import kmeans_model
+from segengine.model.sweep import carry
 from segengine.model.train import outlier_limits, train
 from tests.spark.model_customers import as_rows, chosen, config, shop
 
@@ -142,8 +146,6 @@ def test_every_contestant_is_on_record_with_its_cost(model):
 
 
 def test_poor_centres_lose_the_contest_to_spark(spark, rows, model):
-    from segengine.features.prepare_numbers import Preparation
-
     points = lay_out(rows, Preparation.from_dict(model.preparation), 600, has_revenue=True).persist()
     k = model.k
     poor = np.vstack(
@@ -155,6 +157,26 @@ def test_poor_centres_lose_the_contest_to_spark(spark, rows, model):
     refused = contest(points, poor, seed=7, min_share=0.9, max_share=1.0)
     assert [contestant.verdict for contestant in refused.contestants] == ["won", "refused"]
     points.unpersist()
+
+
+def test_a_contestant_that_rests_far_above_the_other_is_carried_no_further(spark, rows, model):
+    points = lay_out(rows, Preparation.from_dict(model.preparation), 600, has_revenue=True).persist()
+    x = np.array([row["x"] for row in points.select("x").collect()])
+    poor = np.vstack([model.centres[:-1], model.centres[:1] + 0.001])
+    good, lost = run(points, [model.centres, poor], hopeless=0.01)
+    assert good.converged
+    assert (lost.converged, lost.passes) == (False, 1)
+    assert lost.last.cost > 1.01 * good.last.cost
+    assert run(points, [model.centres, poor])[1].passes > 1
+    assert carry(x, model.centres, seed=1) == pytest.approx(model.centres, abs=1e-6)
+    points.unpersist()
+
+
+def test_customers_so_alike_that_a_draw_holds_none_of_them_are_no_error(spark, model):
+    x = model.centres[0].tolist()
+    points = spark.createDataFrame([(x, 1.0, 1)] * 50, "x array<double>, revenue double, draw int")
+    fit = contest(points, model.centres[:2], seed=7, min_share=0.0, max_share=1.0)
+    assert fit.contestants[1].reason == "came back with 0 centres instead of 2"
 
 
 def test_the_record_of_the_decision_covers_every_k(model):
@@ -178,6 +200,24 @@ def test_a_stock_model_has_exactly_the_given_centres_in_the_given_order(spark, k
     model = kmeans_model(spark, centres)
     assert np.array_equal(np.array(model.clusterCenters()), centres)
     assert type(model).__module__ == "pyspark.ml.clustering"
+
+
+def test_the_order_that_spark_draws_in_is_known_and_learnt_again_when_it_is_not(spark, monkeypatch):
+    drawn = []
+
+    def draw(*given, stock=pipeline._draw):
+        drawn.append(given)
+        return stock(*given)
+
+    monkeypatch.setattr(pipeline, "_draw", draw)
+    known = tuple(pipeline.DRAWN)
+    for k in known:
+        kmeans_model(spark, np.arange(2.0 * k).reshape(k, 2))
+    assert len(drawn) == len(known)
+    monkeypatch.setattr(pipeline, "DRAWN", {4: (3, 2, 1, 0)})
+    centres = np.arange(8.0).reshape(4, 2)
+    assert np.array_equal(np.array(kmeans_model(spark, centres).clusterCenters()), centres)
+    assert len(drawn) == len(known) + 3
 
 
 def test_two_equal_centres_are_refused(spark):

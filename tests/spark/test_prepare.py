@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
@@ -12,8 +13,8 @@ from segengine.errors import FeatureError, ModelError
 from segengine.features.prepare import Prepare
 from segengine.features.prepare_fit import InputColumn, Options
 from segengine.features.prepare_numbers import prepare
-from segengine.features.prepare_sample import hash_sample
-from segengine.features.prepare_stages import double_literal, text_literal
+from segengine.features.prepare_sample import _likely, hash_sample
+from segengine.features.prepare_stages import double_literal, point_sql, stages, text_literal
 from tests.spark.model_customers import as_rows, shop
 
 OPTIONS = Options((0.01, 0.99), "auto", "standard", {"rfm": 1.0, "others": 0.5})
@@ -36,6 +37,23 @@ def test_the_pipeline_calculates_what_numpy_does(spark):
     sample = hash_sample(rows, COLUMNS)
     by_numpy = prepare(estimator.learn(sample.columns), sample.columns)[np.argsort(sample.ids)]
     assert points_of(estimator.fit(rows), rows) == pytest.approx(by_numpy, abs=1e-12)
+
+
+def test_points_in_plain_sql_are_those_of_the_pipeline_to_the_bit(spark):
+    frame = shop()
+    frame.loc[:30, "days_between_orders"] = np.nan
+    odd = [float("inf"), float("nan"), 1e308, -1e308, 5e-324, -0.0]
+    frame.loc[40 : 39 + len(odd), "monetary_total"] = odd
+    frame.loc[50, "plan"] = "never seen"
+    rows = as_rows(spark, frame)
+    for log in ("auto", "always", "never"):
+        options = Options(OPTIONS.cap, log, OPTIONS.scale, OPTIONS.weights)
+        preparation = Prepare(inputs=COLUMNS, options=options).learn(hash_sample(rows, COLUMNS).columns)
+        cleaned, point = point_sql(preparation)
+        by_sql = rows.selectExpr("*", *cleaned).selectExpr("customer_id", f"{point} AS x").orderBy("customer_id")
+        assert np.array_equal(
+            np.array([row["x"] for row in by_sql.collect()]), points_of(PipelineModel(stages(preparation)), rows)
+        )
 
 
 def test_no_null_nan_infinity_or_unseen_level_gets_into_the_vector(spark):
@@ -96,6 +114,20 @@ def test_the_sample_is_the_smallest_hashes_and_knows_how_many_there_are(spark):
     assert sample.ids.tolist() == [customer for _, customer in hashes[:30]]
     assert (sample.customers, sample.is_everybody) == (100, False)
     assert hash_sample(rows, COLUMNS, 100).is_everybody
+
+
+@pytest.mark.parametrize("likely", [-(2**63), None])
+def test_the_sample_is_the_same_when_hashes_are_not_as_even_as_they_should_be(spark, monkeypatch, likely):
+    rows = as_rows(spark, shop(900))
+    wanted = hash_sample(rows, COLUMNS, 300)
+    monkeypatch.setattr("segengine.features.prepare_sample._likely", lambda limit, customers: likely)
+    assert hash_sample(rows, COLUMNS, 300).frame.equals(wanted.frame)
+
+
+def test_the_sample_takes_no_more_of_the_customers_to_the_driver_than_it_needs():
+    assert _likely(200_000, 200_000) is None
+    share = (_likely(200_000, 50_000_000) + 2**63) / 2**64
+    assert 200_000 < share * 50_000_000 < 204_000
 
 
 def test_only_stages_of_spark_itself_are_in_the_pipeline(spark):
