@@ -194,9 +194,11 @@ def stream(
             text = f"Scored rows are in {where} (Delta)."
         else:
             done = follow(loaded, every=every, model=model, listener=bar)
+            text = f"Nothing new arrived. Customers are in {done.table} (Delta)."
+        if rows is None and done.batches:
             text = (
                 f"{done.batches:,} batches taken in; {done.rows_read:,} rows counted so far, {done.rows_rejected:,} in "
-                f"quarantine; {done.customers_scored:,} customers scored as of {done.as_of or 'before'}. "
+                f"quarantine; {done.customers_scored:,} customers scored as of {done.as_of}. "
                 f"They are in {done.table} (Delta)."
             )
     if not quiet:
