@@ -40,7 +40,7 @@ CORE = $(addprefix tests/pure/test_,bridge.py bundle.py catalog.py choose.py fil
     features_customers.py prepare.py model_train.py model_bundle.py scoring_batch.py publish_readers.py) \
   $(addprefix $(END_TO_END),rows_customers_and_money_agree_with_pandas a_shop_with_known_segments_is_recovered \
     delta_holds_the_same_rows_as_parquet) \
-  tests/pure/test_groups.py $(addprefix tests/spark/test_model_groups.py::test_,forty_groups_take_as_many_spark_jobs_as_four \
+  tests/pure/test_groups.py $(addprefix tests/spark/test_model_groups.py::test_,forty_groups_take_as_many_spark_jobs_as_ten \
     plain_pyspark_routes_customers_where_segengine_is_not)
 
 setup-spark:  ## make the environment of another line of Spark (SPARK=3.5, 4.0, 4.1)

@@ -1,4 +1,4 @@
-"""The command line: the recipes of runs.py for a shell, with exit codes, one-message errors and a progress bar."""
+"""The command line: the recipes of segengine.runs for a shell, with exit codes, one-message errors and progress."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segengine.errors import BundleError
+from segengine.errors import BundleError, ModelError
 from segengine.model.choose import KDecision
 from segengine.model.groups import Grouping
 from segengine.model.trained import LoadedModel, TrainedModel, describe, feature_from_dict
@@ -180,6 +180,18 @@ def champion(store: Store) -> str | None:
     """The version in use, or None before the first."""
     record = champion_record(store)
     return None if record is None else str(record["version"])
+
+
+def require_champion(store: Store) -> str:
+    """The version in use; ModelError before the first."""
+    version = champion(store)
+    if version is None:
+        raise ModelError(
+            "There is no model to score with.",
+            where=store.uri("models"),
+            todo="Run `segengine train CONFIG` first, or `segengine run CONFIG`, which trains when there is none.",
+        )
+    return version
 
 
 def champion_record(store: Store) -> dict[str, Any] | None:

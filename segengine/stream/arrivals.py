@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segengine import contract, features, io
+from segengine import contract, features
 from segengine.config import Config, load
 from segengine.config.document import key_path
 from segengine.config.rules import of_incremental
 from segengine.connect import is_connect
 from segengine.contract.quality import complete, reconcile
-from segengine.errors import ConfigError, ModelError
+from segengine.errors import ConfigError
 from segengine.features import Chosen
 from segengine.features.customer_totals import totals
 from segengine.io.files import store_for
 from segengine.job import Job, open_job
 from segengine.kept import keep
 from segengine.model import bundle
+from segengine.runs.tables import read_people
 from segengine.scoring.batch import score
 from segengine.state import Night, check_night, check_rows
 from segengine.stream import live
@@ -111,9 +112,8 @@ def _started(arrivals: _Arrivals, job: Job, lines: DataFrame | None, every: str 
         table = job.config.tables.transactions
         assert table is not None and table.path is not None
         source = job.spark.readStream.format("binaryFile").schema(FILES).option("recursiveFileLookup", "true")
-        lines = source.load(table.path).select(
-            "path"
-        )  # only which files there are: `read_table` reads them, with all its checks
+        # Only which files there are: `read_table` reads them, with all its checks.
+        lines = source.load(table.path).select("path")
     writer = lines.writeStream.foreachBatch(arrivals.batch).option("checkpointLocation", job.store.uri(CHECKPOINT))
     return (writer.trigger(availableNow=True) if every is None else writer.trigger(processingTime=every)).start()
 
@@ -190,7 +190,7 @@ class _Arrivals:
         as_of = checked.as_of.isoformat()
         everybody = live.standing_of(store) != (as_of, model.version) or night.earlier is None
         if everybody or self.people is None:
-            self.people = self._read_people(job)
+            self.people = read_people(job) if job.config.tables.customers is not None else None
         people = self.people
         if not everybody:
             night.touched = checked.lines.select("customer_id").distinct().persist()
@@ -219,25 +219,10 @@ class _Arrivals:
 
     def _champion(self) -> LoadedModel:
         store = self.bundle_job.store
-        version = self.version or bundle.champion(store)
-        if version is None:
-            raise ModelError(
-                "There is no model to score with.",
-                where=store.uri("models"),
-                todo="Run `segengine train CONFIG` first.",
-            )
+        version = self.version or bundle.require_champion(store)
         if self.model is None or self.model.version != version:
             self.model = bundle.load(store, version, self.bundle_job.spark)
         return self.model
-
-    def _read_people(self, job: Job) -> contract.CheckedCustomers | None:
-        table = job.config.tables.customers
-        if table is None:
-            return None
-        source = io.read_table(job.spark, table, "customers", job.config, work=job.work)
-        found = contract.check_customers(source, job.config, run_id=job.run_id, quarantine=job.quarantine)
-        io.check_rows_read(source, found.rows_read)
-        return found
 
 
 def _counted(night: Night) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from segengine.config import Config, load
-from segengine.errors import InputError, ModelError
+from segengine.errors import InputError
 from segengine.features.prepare_numbers import Preparation
 from segengine.io.files import store_for
 from segengine.job import open_job
@@ -46,10 +46,7 @@ def stream_rows(
     """
     config = config if isinstance(config, Config) else load(config)
     with open_job("stream-rows", config, steps=2, spark=spark, as_of=None, now=now, listener=listener) as job:
-        version = model or bundle.champion(job.store)
-        if version is None:
-            raise ModelError("There is no model to score with.", todo="Run `segengine train CONFIG` first.")
-        loaded = bundle.load(job.store, version, job.spark)
+        loaded = bundle.load(job.store, model or bundle.require_champion(job.store), job.spark)
         if isinstance(rows, (str, Path)):
             schema = job.spark.read.parquet(str(rows)).schema
             rows = job.spark.readStream.schema(schema).parquet(str(rows))

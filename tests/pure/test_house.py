@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -208,6 +209,21 @@ def test_the_wheel_holds_every_file_of_the_package_and_imports_without_spark(tmp
         [sys.executable, "-c", check], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert str(tmp_path / "site") in answer.stdout
+
+
+def test_the_core_suite_of_every_spark_line_names_tests_that_exist():
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("make is not installed here (Debian: apt install make)")
+    command = [make, "--silent", "--no-print-directory", "--eval", "core: ; @echo $(CORE)", "core"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert len(said) > 20, said
+    lost = []
+    for file, _, test in (name.partition("::") for name in said):
+        text = (ROOT / file).read_text(encoding="utf-8") if (ROOT / file).is_file() else ""
+        if not text or (test and f"def {test}(" not in text):
+            lost.append(f"{file}::{test}")
+    assert not lost, "the Makefile's CORE names what is not there"
 
 
 TWO_SKIPS = """

@@ -1,0 +1,118 @@
+"""What a run tells of itself: the facts it publishes, and the summary at its end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import asdict
+
+import segengine
+from segengine import contract, features
+from segengine.config import Config
+from segengine.job import Job
+from segengine.model import history
+from segengine.model.trained import LoadedModel
+from segengine.publish.build import Built
+from segengine.publish.facts import Attribute, RunFacts, SegmentInfo
+from segengine.publish.publication import Publication
+from segengine.report import summary as told
+from segengine.report.facts import Summary
+from segengine.runs.customers import Customers
+from segengine.runs.tables import Found
+
+__all__ = ["run_facts", "summary"]
+
+
+def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel) -> RunFacts:
+    """Everything the published tables tell of the run itself."""
+    config, lines = job.config, found.lines
+    rows = dict.fromkeys(("used", "rejected", "ignored"), 0)
+    main = "transactions" if lines is not None else "customers"
+    for row in people.quality:
+        if row.table == main and row.outcome in rows:
+            rows[row.outcome] += row.rows
+    infos = [SegmentInfo(i + 1, f"S-{i + 1:03d}", name, i, model.group_of(i)) for i, name in enumerate(model.names)]
+    return RunFacts(
+        publication_id=job.run_id,
+        run_id=job.run_id,
+        command=job.command,
+        started_at=job.started_at,
+        finished_at=dt.datetime.now(dt.UTC),
+        as_of=found.as_of,
+        timezone=config.timezone,
+        minor_unit=config.minor_unit,
+        model_version=model.version,
+        models=history.model_rows(job.store),
+        segments=tuple(infos),
+        features=model.features,
+        centres=tuple(model.centres_original),
+        quality=people.quality,
+        rows_read=sum(rows.values()),
+        rows_used=rows["used"],
+        rows_rejected=rows["rejected"],
+        rows_ignored=rows["ignored"],
+        amount_read_e4=lines.amount_read_e4 if lines is not None else None,
+        inputs=json.dumps([asdict(source.facts) for source in job.sources], sort_keys=True, default=str),
+        config_sha256=config.fingerprint(),
+        segengine_version=segengine.__version__,
+        spark_version=job.spark.version,
+        attributes=_attributes(config, found.people),
+    )
+
+
+def _attributes(config: Config, people: contract.CheckedCustomers | None) -> tuple[Attribute, ...]:
+    if people is None:
+        return ()
+    columns = features.attribute_columns(config)
+    return tuple(
+        Attribute(name, column, "numeric" if name in people.numeric else "categorical")
+        for name, column in columns.items()
+    )
+
+
+def summary(
+    job: Job,
+    found: Found,
+    people: Customers,
+    *,
+    model: LoadedModel | None = None,
+    why: str = "",
+    built: Built | None = None,
+    publication: Publication | None = None,
+) -> Summary:
+    """The facts to show at the end of a run."""
+    config, total = job.config, people.totals
+    segments = told.segment_lines(built.tables) if built else told.trained_lines(model) if model else ()
+    quarantines = [p.quarantine for p in (found.lines, found.people) if p is not None and p.quarantine]
+    return Summary(
+        command=job.command,
+        name=config.name,
+        run_id=job.run_id,
+        as_of=told.local_text(found.as_of, config.timezone) or "",
+        window_start=told.local_text(found.window_start, config.timezone),
+        currency=config.currency,
+        minor_unit=config.minor_unit,
+        rows_read=found.lines.rows_read if found.lines else found.people.rows_read if found.people else 0,
+        rows=told.rows_lines(people.quality),
+        customers=total.customers,
+        customers_assigned=total.assigned_customers,
+        lanes=tuple((name, lane.customers) for name, lane in total.by_lane.items()),
+        bridge=told.bridge_lines(people.bridge),
+        features=tuple(feature.name for feature in people.chosen.features),
+        left_out=tuple(people.chosen.left_out),
+        **(told.model_facts(model, segments) if model else {}),
+        trained=bool(why),
+        why_trained=why,
+        segments=segments,
+        publication_id=publication.publication_id if publication else None,
+        warnings=(*people.warnings, *(model.notes if model else ())),
+        next_steps=told.next_steps(
+            config.output.path,
+            publication.folder if publication else None,
+            quarantines,
+            model.version if model else None,
+            published=publication is not None,
+        ),
+        seconds=sum(step.seconds for step in job.steps.done),
+        step_seconds=tuple((step.what, step.seconds) for step in job.steps.done),
+    )

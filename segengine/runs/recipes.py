@@ -1,0 +1,169 @@
+"""The recipes: read, check, build, fit, score, publish. The only place where rooms meet."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segengine.config import Config
+from segengine.features import Chosen
+from segengine.job import Job, open_job
+from segengine.kept import keep
+from segengine.model import bundle, history
+from segengine.model.train import train as train_model
+from segengine.publish.build import build_tables
+from segengine.publish.lock import publication_lock
+from segengine.publish.publication import current, publish, read_current
+from segengine.report.facts import Summary
+from segengine.runs.accounts import run_facts, summary
+from segengine.runs.customers import Customers, asked_features, customer_rows
+from segengine.runs.tables import Found, read_and_check
+from segengine.scoring import batch
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from segengine.model.trained import LoadedModel
+    from segengine.steps import Listener
+
+__all__ = ["check", "demo", "run", "score", "train"]
+
+
+def check(
+    config: Config | str | Path,
+    *,
+    spark: SparkSession | None = None,
+    as_of: str | dt.date | None = None,
+    now: dt.datetime | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Check the config, the tables and their rows; write nothing but the run's record and the quarantine."""
+    with open_job("check", config, steps=4, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+        found = read_and_check(job)
+        with customer_rows(job, found, asked_features(job, found)) as people:
+            return summary(job, found, people)
+
+
+def train(
+    config: Config | str | Path,
+    *,
+    spark: SparkSession | None = None,
+    as_of: str | dt.date | None = None,
+    now: dt.datetime | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Train a new model version, which becomes the champion; publish nothing."""
+    with open_job("train", config, steps=5, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+        found = read_and_check(job)
+        with _lock(job), customer_rows(job, found, asked_features(job, found)) as people:
+            why = "training was asked for"
+            model = _train(job, found, people, why)
+            return summary(job, found, people, model=model, why=why)
+
+
+def score(
+    config: Config | str | Path,
+    *,
+    model: str | None = None,
+    spark: SparkSession | None = None,
+    as_of: str | dt.date | None = None,
+    now: dt.datetime | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Assign every customer with a model version that exists (the champion by default), and publish."""
+    with open_job("score", config, steps=6, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+        found = read_and_check(job)
+        with _lock(job):
+            return _score_and_publish(job, found, _model(job, model))
+
+
+def run(
+    config: Config | str | Path,
+    *,
+    retrain: bool = False,
+    spark: SparkSession | None = None,
+    as_of: str | dt.date | None = None,
+    now: dt.datetime | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Score with the champion and publish; train first when there is none, when one is due, or with `retrain`."""
+    with open_job("run", config, steps=7, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+        found = read_and_check(job)
+        with _lock(job):
+            why = history.why_train(job.store, job.config, found.as_of, asked=retrain)
+            if why is None:
+                return _score_and_publish(job, found, _model(job, None))
+            with customer_rows(job, found, asked_features(job, found)) as people:
+                model = _train(job, found, people, why)
+                return _publish(job, found, people, model, why)
+
+
+def demo(
+    folder: str | Path | None = None, *, spark: SparkSession | None = None, listener: Listener | None = None
+) -> Summary:
+    """Write real grocery data and a config into a new folder, and run it."""
+    from segengine.demo.grocery import prepare
+
+    return run(prepare(Path(folder or "segengine-demo")), spark=spark, listener=listener)
+
+
+def _lock(job: Job) -> contextlib.AbstractContextManager[object]:
+    """Keep other runs from changing models and tables of this output meanwhile."""
+    return publication_lock(job.store, run_id=job.run_id)
+
+
+def _train(job: Job, found: Found, people: Customers, why: str) -> LoadedModel:
+    """Find segments among the customers without a lane, save them as a version, make it the champion."""
+    with job.steps.step("Finding segments") as step:
+        model = train_model(people.rows.where("lane is null"), people.chosen, job.config, seed=job.config.segments.seed)
+        step.rows_in, step.rows_out = people.totals.assigned_customers, model.k
+    with job.steps.step("Saving the model"):
+        version = bundle.next_version(job.store)
+        facts = history.facts(
+            model, job.config, run_id=job.run_id, created_at=job.started_at, as_of=found.as_of, why=why
+        )
+        bundle.save(model, job.store, version=version, manifest_extra=facts)
+        bundle.set_champion(job.store, version, why, job.started_at)
+        return bundle.load(job.store, version, job.spark)
+
+
+def _model(job: Job, version: str | None) -> LoadedModel:
+    return bundle.load(job.store, version or bundle.require_champion(job.store), job.spark)
+
+
+def _score_and_publish(job: Job, found: Found, model: LoadedModel) -> Summary:
+    with customer_rows(job, found, Chosen(features=model.features, left_out=())) as people:
+        return _publish(job, found, people, model, "")
+
+
+def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why: str) -> Summary:
+    """Score every customer, build the tables, make them visible together."""
+    output = job.config.output
+    with job.steps.step("Scoring customers") as step:
+        scored = keep(batch.score(people.rows, model))
+        published = current(output, job.spark) is not None
+        previous = read_current(job.spark, output, "customers") if published else None
+        built = build_tables(scored.rows, run_facts(job, found, people, model), previous_customers=previous)
+        step.rows_in = step.rows_out = built.measures.customers
+    try:
+        with job.steps.step("Publishing tables") as step:
+            publication = publish(
+                built.tables,
+                rows=built.rows,
+                output=output,
+                spark=job.spark,
+                publication_id=job.run_id,
+                run_id=job.run_id,
+                now=job.started_at,
+                as_of=found.as_of,
+                model_version=model.version,
+            )
+            step.rows_out = built.measures.customers
+    finally:
+        scored.release()
+    job.record["publication_id"] = publication.publication_id
+    people = replace(people, warnings=(*people.warnings, *batch.group_warnings(people.rows, model)))
+    return summary(job, found, people, model=model, why=why, built=built, publication=publication)
