@@ -5,6 +5,7 @@ models/<version>/manifest.json      every other file with its size and SHA-256, 
 models/<version>/model.json         features, preparation, centres, limits, measures
 models/<version>/k_decision.json    the record of every k
 models/<version>/pipeline/          the Spark ML pipeline, stock stages only
+models/<version>/<name>.json        what else is known of it, such as reference.json; see `save` and `read_more`
 models/champion.json                the version in use, the hash of its manifest, and the champions before it
 """
 
@@ -36,6 +37,7 @@ __all__ = [
     "load",
     "manifest",
     "next_version",
+    "read_more",
     "save",
     "set_champion",
     "verify",
@@ -72,9 +74,17 @@ def manifest(store: Store, version: str) -> dict[str, Any]:
     return _manifest(store, version)[0]
 
 
-def save(model: TrainedModel, store: Store, *, version: str, manifest_extra: Mapping[str, Any]) -> dict[str, Any]:
+def save(
+    model: TrainedModel,
+    store: Store,
+    *,
+    version: str,
+    manifest_extra: Mapping[str, Any],
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Write a version under a staging name, its manifest last, then rename it into place. Returns the manifest.
 
+    `more`: name of a file (`reference.json`) -> what is written into it as JSON, and hashed as all other files are.
     What a crash leaves behind is overwritten by the next save of the same version. Raises BundleError when the
     version exists.
     """
@@ -90,6 +100,8 @@ def save(model: TrainedModel, store: Store, *, version: str, manifest_extra: Map
     _save_pipeline(model, store, f"{staging}/pipeline")
     store.write_atomic(f"{staging}/model.json", canonical_json(describe(model)))
     store.write_atomic(f"{staging}/k_decision.json", canonical_json(_decisions(model)))
+    for name, data in (more or {}).items():
+        store.write_atomic(f"{staging}/{name}", canonical_json(data))
     listing = {
         **manifest_extra,
         "format": FORMAT,
@@ -174,6 +186,18 @@ def load(store: Store, version: str, spark: SparkSession, *, features: Sequence[
         version=version,
         manifest=saved,
     )
+
+
+def read_more(store: Store, version: str, name: str) -> dict[str, Any] | None:
+    """One of the further JSON files of a version, whose hash is checked; None when the version was saved without it."""
+    saved, _ = _manifest(store, version)
+    listed = saved["files"].get(name)
+    if listed is None:
+        return None
+    path = f"{_folder(version)}/{name}"
+    if not store.exists(path) or store.sha256(path) != listed["sha256"]:
+        raise _altered(store, version, f"{name} is missing or has changed")
+    return _json(store, path)
 
 
 def champion(store: Store) -> str | None:

@@ -138,3 +138,12 @@ def test_a_champion_record_that_names_no_version_is_refused(tmp_path):
     store.write_atomic("models/champion.json", b'{"version": "../../etc"}')
     with pytest.raises(BundleError, match="names no model version"):
         bundle.champion(store)
+
+
+def test_a_further_file_is_read_when_it_was_saved_and_refused_when_it_has_changed(tmp_path):
+    store = written(tmp_path)
+    assert bundle.read_more(store, "v0001", "reference.json") is None
+    assert bundle.read_more(store, "v0001", "model.json") == {}
+    store.write_atomic("models/v0001/model.json", b'{"a": 1}')
+    with pytest.raises(BundleError, match=r"model\.json is missing or has changed"):
+        bundle.read_more(store, "v0001", "model.json")
