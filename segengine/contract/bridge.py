@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 from segengine.contract.quality import QualityRow
 from segengine.errors import QualityError
@@ -73,7 +74,14 @@ def _minus(name: str, rows: Sequence[QualityRow]) -> BridgeStep:
     return BridgeStep(name, -sum(row.rows for row in rows), None, -sum(row.amount_e4 or 0 for row in rows))
 
 
-def in_minor_units(steps: Sequence[BridgeStep], minor_unit: int) -> tuple[int, ...]:
+class Amount(Protocol):
+    """Anything with an amount in 1/10,000 of the currency unit."""
+
+    @property
+    def amount_e4(self) -> int: ...
+
+
+def in_minor_units(steps: Sequence[Amount], minor_unit: int) -> tuple[int, ...]:
     """The amounts in whole minor units (2: cents) that still add up: balances are rounded, changes are what is between.
 
     Rounding every step by itself would leave a bridge a cent off now and then.

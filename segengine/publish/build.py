@@ -38,7 +38,7 @@ def build_tables(
     key_hash: KeyHash = customer_key,
     sample_limit: int = SAMPLE_LIMIT,
 ) -> Built:
-    """Every table of segengine/tables.py but `publications`, which publishing writes itself.
+    """Every table of segengine/tables but `publications`, which publishing writes itself.
 
     `scored`: one row a customer (customer_id, lane, segment_index, distance, margin, runner_up_index, is_outlier,
     assigned_by, feature columns, revenue_e4, orders, first_ordered_at, last_ordered_at, is_known, attributes); it is

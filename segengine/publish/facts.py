@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-__all__ = ["Attribute", "FeatureFact", "QualityFact", "RunFacts", "SegmentInfo"]
+__all__ = ["Attribute", "BridgeFact", "FeatureFact", "QualityFact", "RunFacts", "SegmentInfo"]
 
 Value = float | str | None
 Kind = Literal["numeric", "categorical"]
@@ -41,6 +41,19 @@ class QualityFact(Protocol):
     def amount_e4(self) -> int | None: ...
     @property
     def text(self) -> str: ...
+
+
+class BridgeFact(Protocol):
+    """A step of the revenue bridge, as the contract reckons it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def rows(self) -> int | None: ...
+    @property
+    def customers(self) -> int | None: ...
+    @property
+    def amount_e4(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -97,3 +110,5 @@ class RunFacts:
     segengine_version: str
     spark_version: str
     attributes: tuple[Attribute, ...] = ()
+    bridge: tuple[BridgeFact, ...] = ()
+    """From source to segments, both included; empty without transactions."""

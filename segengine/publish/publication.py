@@ -43,7 +43,7 @@ def publish(
     store: Store | None = None,
     done: Checkpoint = _nothing,
 ) -> Publication:
-    """Publish every table of segengine/tables.py but `publications`, which is written here.
+    """Publish every table of segengine/tables but `publications`, which is written here.
 
     `rows`: how many rows each DataFrame has, where the caller knows; counted otherwise. `now` and `as_of` are aware.
     `done` is told each step taken. Raises LockedError when somebody else publishes, PublicationError for all else that

@@ -1,4 +1,4 @@
-"""Bring rows into the exact columns, order and types that segengine/tables.py declares, or refuse them by name."""
+"""Bring rows into the exact columns, order and types that segengine/tables declares, or refuse them by name."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _same_names(table: Table, found: Sequence[str], declared: Sequence[str]) -> 
             "A published table would not have its declared columns.",
             where=table.name,
             found=f"missing: {', '.join(missing) or 'none'}; not declared: {', '.join(undeclared) or 'none'}",
-            todo="Declare the column in segengine/tables.py, or leave it out.",
+            todo="Declare the column in segengine/tables, or leave it out.",
         )
 
 

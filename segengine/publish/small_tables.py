@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from segengine.contract.bridge import in_minor_units
 from segengine.features.catalog import EXPECTED_DAYS, VALUE_DAYS
 from segengine.publish.days import calendar
 from segengine.publish.facts import FeatureFact, RunFacts, SegmentInfo
@@ -31,6 +33,8 @@ def small_rows(facts: RunFacts, measures: Measures) -> dict[str, list[Row]]:
         "segment_kpis": _kpis(facts, measures),
         "models": [dict(model) for model in facts.models],
         "quality": _quality(facts),
+        "lanes": _lanes(facts, measures),
+        "bridge": _bridge(facts),
         "runs": [_run(facts, measures)],
     }
 
@@ -175,6 +179,37 @@ def _quality(facts: RunFacts) -> list[Row]:
             "text": fact.text,
         }
         for fact in facts.quality
+    ]
+
+
+def _lanes(facts: RunFacts, measures: Measures) -> list[Row]:
+    return [
+        {
+            "as_of": facts.as_of,
+            "lane": lane,
+            "customers": counts.customers,
+            "revenue": money_ratio(counts.revenue_e4, 1, facts.minor_unit),
+            "orders": counts.orders,
+        }
+        for lane, counts in measures.lanes.items()
+    ]
+
+
+def _bridge(facts: RunFacts) -> list[Row]:
+    """The steps in minor units: they still add up, as rounding each of them would not."""
+    steps = facts.bridge
+    amounts = in_minor_units(steps, facts.minor_unit) if steps else ()
+    return [
+        {
+            "as_of": facts.as_of,
+            "step": place,
+            "name": step.name,
+            "is_balance": place in (1, len(steps)),
+            "rows": step.rows,
+            "customers": step.customers,
+            "amount": Decimal(amount).scaleb(-facts.minor_unit),
+        }
+        for place, (step, amount) in enumerate(zip(steps, amounts, strict=True), start=1)
     ]
 
 

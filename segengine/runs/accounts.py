@@ -57,6 +57,7 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel) -> 
         segengine_version=segengine.__version__,
         spark_version=job.spark.version,
         attributes=_attributes(config, found.people),
+        bridge=people.bridge,
     )
 
 

@@ -14,13 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segengine.contract.bridge import BridgeStep
 from segengine.errors import PublicationError
 from segengine.publish.carry import carried_rows
 from segengine.publish.days import calendar
 from segengine.publish.exact_sums import add_up, partial_sums
+from segengine.publish.measure import Counts, Measures
 from segengine.publish.shape import conform_rows, money_ratio, published_names
+from segengine.publish.small_tables import small_rows
 from segengine.tables import ASSIGNMENTS, CUSTOMERS, MODELS, SEGMENT_KPIS, by_name
-from tests.publications import AS_OF, tables
+from tests.publications import AS_OF, facts, tables
 
 DOUBLES = st.floats(min_value=-1e100, max_value=1e100)
 
@@ -159,3 +162,20 @@ def test_rows_of_an_older_version_may_lack_a_column_that_may_be_null(column: str
     old = tables("old", as_of=AS_OF - dt.timedelta(days=9))["segment_kpis"].drop_columns([column])
     merged = carried_rows(tables("new")["segment_kpis"], old, SEGMENT_KPIS)
     assert merged.column(column).to_pylist() == [None, now]
+
+
+def test_the_bridge_and_the_lanes_are_published_and_add_up_in_minor_units() -> None:
+    steps = (
+        BridgeStep("source", 10, None, 1_000_149),
+        BridgeStep("returns dropped", -1, None, -50),
+        BridgeStep("lane too_new", None, -2, -49),
+        BridgeStep("segments", None, 3, 1_000_050),
+    )
+    measures = Measures({0: Counts(3, 1_000_050, 4)}, {"too_new": Counts(2, 49, 1), "no_purchases": Counts(1)}, 2024)
+    rows = small_rows(facts(bridge=steps), measures)
+    amounts = [Decimal(str(row["amount"])) for row in rows["bridge"]]
+    assert sum(amounts[:-1]) == amounts[-1] == Decimal("100.01")
+    assert [row["is_balance"] for row in rows["bridge"]] == [True, False, False, True]
+    assert rows["runs"][0]["amount_assigned"] == amounts[-1]
+    assert [(row["lane"], row["customers"]) for row in rows["lanes"]] == [("too_new", 2), ("no_purchases", 1)]
+    assert small_rows(facts(), measures)["bridge"] == []

@@ -1,4 +1,4 @@
-"""What segengine/tables.py declares holds together, and docs/tables.md says the same."""
+"""What segengine/tables declares holds together, and docs/tables.md says the same."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from segengine import tables
-from segengine.tables import TABLES, minor_unit
+from segengine.tables import TABLES, Table, minor_unit, reference
 
 
 def test_the_reference_in_docs_is_current(repository: Path) -> None:
-    assert (repository / "docs" / "tables.md").read_text() == tables.as_markdown()
+    assert (repository / "docs" / "tables.md").read_text() == reference.as_markdown()
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_a_table_has_its_key_its_replaced_columns_and_the_publication(table: tables.Table) -> None:
+def test_a_table_has_its_key_its_replaced_columns_and_the_publication(table: Table) -> None:
     names = table.column_names
     assert len({name.lower() for name in names}) == len(names)
     assert set(table.key) <= set(names)
@@ -26,12 +25,12 @@ def test_a_table_has_its_key_its_replaced_columns_and_the_publication(table: tab
 
 
 def test_every_table_column_and_kind_is_explained_in_the_reference() -> None:
-    text = tables.as_markdown()
+    text = reference.as_markdown()
     for table in TABLES:
         assert f"## {table.name}\n" in text
         for column in table.columns:
             assert column.text
-            assert f"| `{column.name}` | {tables.KIND_TEXT[column.kind]} |" in text
+            assert f"| `{column.name}` | {reference.KIND_TEXT[column.kind]} |" in text
 
 
 def test_names_are_such_that_delta_and_bi_tools_take_them() -> None:
