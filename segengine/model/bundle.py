@@ -4,6 +4,7 @@ champion.
 models/<version>/manifest.json      every other file with its size and SHA-256, written last
 models/<version>/model.json         features, preparation, centres, limits, measures
 models/<version>/k_decision.json    the record of every k
+models/<version>/identity.json      key and id of every segment, and of all that were ever given
 models/<version>/pipeline/          the Spark ML pipeline, stock stages only
 models/<version>/<name>.json        what else is known of it, such as reference.json; see `save` and `read_more`
 models/champion.json                the version in use, the hash of its manifest, and the champions before it
@@ -23,6 +24,8 @@ import numpy as np
 from segengine.errors import BundleError, ModelError
 from segengine.model.choose import KDecision
 from segengine.model.groups import Grouping
+from segengine.model.identity import FILE as IDENTITY
+from segengine.model.identity_file import identity_of
 from segengine.model.trained import LoadedModel, TrainedModel, describe, feature_from_dict
 
 if TYPE_CHECKING:
@@ -102,6 +105,7 @@ def save(
     store.write_atomic(f"{staging}/k_decision.json", canonical_json(_decisions(model)))
     for name, data in (more or {}).items():
         store.write_atomic(f"{staging}/{name}", canonical_json(data))
+    store.write_atomic(f"{staging}/{IDENTITY}", canonical_json(model.identified.to_dict()))
     listing = {
         **manifest_extra,
         "format": FORMAT,
@@ -183,6 +187,7 @@ def load(store: Store, version: str, spark: SparkSession, *, features: Sequence[
         grouping=grouping,
         metrics=data["metrics"],
         seed=data["seed"],
+        identity=identity_of(store, version, len(data["names"])),
         version=version,
         manifest=saved,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segengine.features.catalog import Feature
 from segengine.model.choose import KDecision
 from segengine.model.groups import Grouping
+from segengine.model.identity import Identity, first
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -47,10 +48,22 @@ class TrainedModel:
     """The groups that have segments of their own; None: one model for everybody."""
     sample: Sample | None = None
     """The customers it was learnt from; not saved."""
+    identity: Identity | None = None
+    """Who its segments are; None until they have been matched to the champion's."""
 
     @property
     def k(self) -> int:
         return len(self.centres)
+
+    @property
+    def identified(self) -> Identity:
+        """Who its segments are: the first ones of all where nothing came before."""
+        return self.identity or first(self.k)
+
+    @property
+    def segment_keys(self) -> tuple[int, ...]:
+        """The lasting key of every segment, by its index: the one place that says so."""
+        return self.identified.keys
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -71,7 +84,7 @@ class LoadedModel(TrainedModel):
 
 
 def describe(model: TrainedModel) -> dict[str, Any]:
-    """The JSON form of everything but the pipeline, the decision and the sample."""
+    """The JSON form of everything but the pipeline, the decision, the identity and the sample."""
     return {
         "features": [feature_to_dict(feature) for feature in model.features],
         "preparation": model.preparation,

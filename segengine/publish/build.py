@@ -15,6 +15,7 @@ from segengine.publish.keys import KeyHash, customer_key, with_customer_key
 from segengine.publish.measure import Measures, epoch_micros, measure
 from segengine.publish.shape import conform, conform_rows, money, published_names, quoted
 from segengine.publish.small_tables import small_rows
+from segengine.scoring.keys import segment_key
 from segengine.tables import ASSIGNMENTS, CUSTOMERS, by_name
 
 __all__ = ["Built", "build_tables"]
@@ -104,14 +105,8 @@ def _customers(keyed: DataFrame, facts: RunFacts) -> DataFrame:
 
 
 def _segment_key(facts: RunFacts, index: str) -> Column:
-    """The lasting key of a segment by its index; null stays null.
-
-    Not `element_at`: for an array of literals Spark 4.2 takes its result for never null, and a null index gives a key.
-    """
-    apart = {s.segment_key - s.index for s in facts.segments}
-    if len(apart) == 1:
-        return (F.col(index) + F.lit(apart.pop())).cast("int")
-    return F.coalesce(*(F.when(F.col(index) == s.index, F.lit(s.segment_key)) for s in facts.segments))
+    """The lasting key of a segment by its index; null stays null."""
+    return segment_key(F.col(index), [s.segment_key for s in sorted(facts.segments, key=lambda s: s.index)])
 
 
 def _moment(facts: RunFacts) -> Column:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from segengine.model.identity import segment_id
 from segengine.report.facts import BridgeLine, CandidateLine, GroupLine, NextStep, RowsLine, SegmentLine
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def trained_lines(model: TrainedModel) -> tuple[SegmentLine, ...]:
     wanted = [name for name in READINGS if name in model.centres_original[0]]
     return tuple(
         SegmentLine(
-            segment_id=f"S-{index + 1:03d}",
+            segment_id=segment_id(model.segment_keys[index]),
             name=name,
             customers=size,
             share=size / total,

@@ -11,6 +11,7 @@ from segengine import contract, features
 from segengine.config import Config
 from segengine.job import Job
 from segengine.model import history
+from segengine.model.identity import segment_id
 from segengine.model.trained import LoadedModel
 from segengine.publish.build import Built
 from segengine.publish.facts import Attribute, RunFacts, SegmentInfo
@@ -31,7 +32,10 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel) -> 
     for row in people.quality:
         if row.table == main and row.outcome in rows:
             rows[row.outcome] += row.rows
-    infos = [SegmentInfo(i + 1, f"S-{i + 1:03d}", name, i, model.group_of(i)) for i, name in enumerate(model.names)]
+    infos = [
+        SegmentInfo(key, segment_id(key), name, i, model.group_of(i))
+        for i, (key, name) in enumerate(zip(model.segment_keys, model.names, strict=True))
+    ]
     return RunFacts(
         publication_id=job.run_id,
         run_id=job.run_id,

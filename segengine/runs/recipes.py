@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segengine.config import Config
+from segengine.errors import BundleError
 from segengine.features import Chosen
 from segengine.job import Job, open_job
 from segengine.kept import keep
@@ -20,6 +22,7 @@ from segengine.publish.publication import current, publish, read_current
 from segengine.report.facts import Summary
 from segengine.runs.accounts import run_facts, summary
 from segengine.runs.customers import Customers, asked_features, customer_rows
+from segengine.runs.identify import identified
 from segengine.runs.tables import Found, read_and_check
 from segengine.scoring import batch
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from segengine.steps import Listener
 
 __all__ = ["check", "demo", "run", "score", "train"]
+
+log = logging.getLogger(__name__)
 
 
 def check(
@@ -118,7 +123,10 @@ def _lock(job: Job) -> contextlib.AbstractContextManager[object]:
 def _train(job: Job, found: Found, people: Customers, why: str) -> LoadedModel:
     """Find segments among the customers without a lane, save them as a version, make it the champion."""
     with job.steps.step("Finding segments") as step:
-        model = train_model(people.rows.where("lane is null"), people.chosen, job.config, seed=job.config.segments.seed)
+        champion = _champion(job)
+        rows = people.rows.where("lane is null")
+        model = train_model(rows, people.chosen, job.config, seed=job.config.segments.seed)
+        model = identified(job, rows, model, champion)
         step.rows_in, step.rows_out = people.totals.assigned_customers, model.k
     with job.steps.step("Saving the model"):
         version = bundle.next_version(job.store)
@@ -128,6 +136,16 @@ def _train(job: Job, found: Found, people: Customers, why: str) -> LoadedModel:
         bundle.save(model, job.store, version=version, manifest_extra=facts)
         bundle.set_champion(job.store, version, why, job.started_at)
         return bundle.load(job.store, version, job.spark)
+
+
+def _champion(job: Job) -> LoadedModel | None:
+    """The model in use, whose segments a new one is matched to; None before the first."""
+    try:
+        version = bundle.champion(job.store)
+        return bundle.load(job.store, version, job.spark) if version is not None else None
+    except BundleError as error:  # training again is the way out of a damaged champion
+        log.warning("segments get new ids, as the champion cannot be read: %s", error)
+        return None
 
 
 def _model(job: Job, version: str | None) -> LoadedModel:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from segengine.io.files import Store
 from segengine.publish.shape import money, published_names, quoted
+from segengine.scoring.keys import segment_key
 from segengine.tables import ASSIGNMENTS
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def live_rows(scored: DataFrame, model: LoadedModel, config: Config, *, as_of: d
     types = {feature.name: "double" if feature.kind == "numeric" else "string" for feature in model.features}
     return scored.select(
         "customer_id",
-        segment_key("segment_index").alias("segment_key"),
+        segment_key(F.col("segment_index"), model.segment_keys).alias("segment_key"),
         "lane",
         "assigned_by",
         "distance",
         "margin",
-        segment_key("runner_up_index").alias("runner_up_key"),
+        segment_key(F.col("runner_up_index"), model.segment_keys).alias("runner_up_key"),
         "is_outlier",
         money(F.col("revenue_e4"), config.minor_unit).alias("revenue"),
         F.col("orders").cast("bigint").alias("orders"),
@@ -47,11 +47,6 @@ def live_rows(scored: DataFrame, model: LoadedModel, config: Config, *, as_of: d
         *(F.col(quoted(name)).cast(types[name]).alias(published) for name, published in names.items()),
         F.lit(batch).alias("batch"),
     )
-
-
-def segment_key(index: str) -> Column:
-    """The key that publications give a segment of this index."""
-    return (F.col(index) + 1).cast("int")
 
 
 def replace(rows: DataFrame, store: Store) -> None:

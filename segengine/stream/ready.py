@@ -15,7 +15,7 @@ from segengine.io.files import store_for
 from segengine.job import open_job
 from segengine.model import bundle
 from segengine.scoring.batch import score
-from segengine.stream.live import segment_key
+from segengine.scoring.keys import segment_key
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -70,6 +70,6 @@ def scored_stream(rows: DataFrame, model: LoadedModel) -> DataFrame:
             todo="Give them under the names of the model's features (model.json), as `assignments` publishes them.",
         )
     scored = score(rows, model)
-    named = scored.withColumn("segment_key", segment_key("segment_index"))
-    named = named.withColumn("runner_up_key", segment_key("runner_up_index"))
+    named = scored.withColumn("segment_key", segment_key(F.col("segment_index"), model.segment_keys))
+    named = named.withColumn("runner_up_key", segment_key(F.col("runner_up_index"), model.segment_keys))
     return named.drop("segment_index", "runner_up_index").withColumn("model_version", F.lit(model.version))
