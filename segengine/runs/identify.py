@@ -134,10 +134,11 @@ def _distances(model: TrainedModel, champion: LoadedModel) -> NDArray[np.float64
 
 
 def _names(model: TrainedModel, identity: Identity, known: Mapping[int, str]) -> tuple[str, ...]:
-    """A kept segment keeps its name, `known` by its key; another one is called by its number."""
+    """A kept segment keeps its name, `known` by its key; others keep that of training, or go by their key."""
+    kept = {key: known[key] for key in identity.keys if key in identity.kept and key in known}
     names = []
-    for index, key in enumerate(identity.keys):
+    for index, (key, name) in enumerate(zip(identity.keys, model.names, strict=True)):
         group = model.group_of(index)
-        plain = f"Segment {key}" if group is None else f"{group}: segment {key}"
-        names.append(known[key] if key in identity.kept else plain)
+        numbered = f"Segment {key}" if group is None else f"{group}: segment {key}"
+        names.append(kept.get(key, name if not kept else numbered))
     return tuple(names)
