@@ -96,6 +96,7 @@ lock:  ## write requirements/*.txt anew, with uv (UPGRADE=--upgrade for newer ve
 	@$(COMPILE) requirements/java.in -o requirements/java.txt
 	@$(COMPILE) --constraint requirements/lock.txt requirements/bench.in -o requirements/bench.txt
 	@$(COMPILE) requirements/moto.in -o requirements/moto.txt
+	@$(COMPILE) --constraint requirements/lock.txt requirements/azureml.in -o requirements/azureml.txt
 
 clean:  ## remove what builds and tests left; .venv stays
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log

@@ -31,7 +31,7 @@ from tools.java_network import network_options
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / "tools"
 LOCKS = ROOT / "requirements"
-BUILD_LOCK, JAVA_LOCK, MOTO_LOCK = LOCKS / "build.txt", LOCKS / "java.txt", LOCKS / "moto.txt"
+BUILD_LOCK, JAVA_LOCK = LOCKS / "build.txt", LOCKS / "java.txt"
 LOCKED = ("install", "--require-hashes", "--no-deps", "--only-binary=:all:")
 OLDEST_JAVA = 17
 SPARKS_MODULE = "--add-modules=jdk.incubator.vector"  # Spark 4.2 asks for it; trimmed Javas lack it
@@ -269,15 +269,19 @@ def resolve_jars(env: Environment, java: Path, scratch: Path, source: Path) -> N
     run([*command, "-retrieve", f"{scratch}/jars/[artifact]-[revision].[ext]", "-warn"])
 
 
-def install_moto(env: Environment, progress: Progress) -> None:
-    """The S3 server of the tests, in an environment of its own: its packages would bind the versions of others."""
-    folder, key = env.ours / "servers" / "moto", sha256(MOTO_LOCK)
-    if env.done.get("moto") == key and (folder / "bin" / "python").exists():
-        return
-    with progress.step("moto, the S3 server of the tests"):
-        run([env.python, "-m", "venv", "--clear", "--without-pip", folder])
-        env.pip("--python", folder / "bin" / "python", *LOCKED, "-r", MOTO_LOCK)
-        env.mark("moto", key)
+def install_apart(name: str, what: str) -> Callable[[Environment, Progress], None]:
+    """Install a lock in an environment of its own: its packages would bind the versions of others."""
+
+    def install(env: Environment, progress: Progress) -> None:
+        folder, lock = env.ours / "servers" / name, LOCKS / f"{name}.txt"
+        if env.done.get(name) == sha256(lock) and (folder / "bin" / "python").exists():
+            return
+        with progress.step(what):
+            run([env.python, "-m", "venv", "--clear", "--without-pip", folder])
+            env.pip("--python", folder / "bin" / "python", *LOCKED, "-r", lock)
+            env.mark(name, sha256(lock))
+
+    return install
 
 
 def install_azurite(env: Environment, progress: Progress) -> None:
@@ -299,10 +303,11 @@ def install_azurite(env: Environment, progress: Progress) -> None:
 
 EXTRAS: dict[str, Callable[[Environment, Progress], None] | None] = {
     **{folder.name: None for folder in sorted(TOOLS.glob("**/extras/*"))},
-    "moto": install_moto,
+    "moto": install_apart("moto", "moto, the S3 server of the tests"),
     "azurite": install_azurite,
+    "azureml": install_apart("azureml", "azure-ai-ml, and what checks files for Azure"),
 }
-"""What `--with` knows: folders of JARs below tools, and servers of the tests."""
+"""What `--with` knows: folders of JARs below tools, servers of the tests, and what speaks to Azure ML."""
 
 
 def set_up(env: Environment, this_python: bool, extras: Sequence[str] = ()) -> None:

@@ -1,0 +1,1 @@
+"""Operating a segmentation: where models are kept and tracked, and Azure Machine Learning."""
