@@ -5,6 +5,7 @@ models/<version>/manifest.json      every other file with its size and SHA-256, 
 models/<version>/model.json         features, preparation, centres, limits, measures
 models/<version>/k_decision.json    the record of every k
 models/<version>/identity.json      key and id of every segment, and of all that were ever given
+models/<version>/scorer.json        what scoring without Spark needs, of the same numbers
 models/<version>/pipeline/          the Spark ML pipeline, stock stages only
 models/<version>/<name>.json        what else is known of it, such as reference.json; see `save` and `read_more`
 models/champion.json                the version in use, the hash of its manifest, and the champions before it
@@ -26,6 +27,7 @@ from segengine.model.choose import KDecision
 from segengine.model.groups import Grouping
 from segengine.model.identity import FILE as IDENTITY
 from segengine.model.identity_file import identity_of
+from segengine.model.scorer import scorer_facts
 from segengine.model.trained import LoadedModel, TrainedModel, describe, feature_from_dict
 
 if TYPE_CHECKING:
@@ -101,7 +103,9 @@ def save(
     staging = f"{FOLDER}/staging-{version}"
     store.delete(staging)
     _save_pipeline(model, store, f"{staging}/pipeline")
-    store.write_atomic(f"{staging}/model.json", canonical_json(describe(model)))
+    described = describe(model)
+    store.write_atomic(f"{staging}/model.json", canonical_json(described))
+    store.write_atomic(f"{staging}/scorer.json", canonical_json(scorer_facts(described)))
     store.write_atomic(f"{staging}/k_decision.json", canonical_json(_decisions(model)))
     for name, data in (more or {}).items():
         store.write_atomic(f"{staging}/{name}", canonical_json(data))
