@@ -1,4 +1,4 @@
-"""Customer segmentation on PySpark: init, check, train, score, run, stream, load; importing it starts nothing."""
+"""Customer segmentation on PySpark: init, check, train, score, run, stream, explain; importing it starts nothing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segengine.config import load
     from segengine.propose import init
-    from segengine.runs import check, run, score, train
+    from segengine.runs import check, explain, run, score, train
     from segengine.stream import stream
 
-__all__ = ["__version__", "check", "init", "load", "run", "score", "stream", "train"]
+__all__ = ["__version__", "check", "explain", "init", "load", "run", "score", "stream", "train"]
 
 __version__ = "0.1.0"
 
 _ROOMS = {
     "check": "segengine.runs",
+    "explain": "segengine.runs",
     "init": "segengine.propose",
     "load": "segengine.config",
     "run": "segengine.runs",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -209,11 +209,42 @@ def stream(
 
 
 @app.command()
+def explain(
+    config: ConfigFile,
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="The customer's id, as published.")],
+    remote: Remote = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say why a customer is in its segment, feature by feature, and the smallest change that would move it."""
+    from dataclasses import asdict
+
+    from segengine import runs
+    from segengine.report.explained import show_explanation
+
+    if remote is not None:
+        os.environ[REMOTE] = remote
+    with _logging(verbose, None):
+        found = runs.explain(config, customer_id)
+    if json:
+        print(dumps(asdict(found), indent=2, ensure_ascii=False))
+        return
+    show_explanation(
+        found.explanation,
+        _wide(Console()),
+        customer_id=found.customer_id,
+        as_of=found.as_of,
+        lane=found.lane,
+        assigned_key=found.assigned_key,
+    )
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration."""
     from segengine.config import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    print(dumps(json_schema(), indent=2))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -50,9 +50,12 @@ class Scorer:
         self.inputs: tuple[dict[str, Any], ...] = tuple(facts["inputs"])
         self.points = Points(facts["inputs"], facts["vector"])
         self.centres = np.array(facts["centres"], dtype=np.float64)
-        self._limits = np.array(facts["outlier_limits"], dtype=np.float64)
+        """(k, d) in prepared space; `limits` (k,): whoever is farther from its centre is an outlier."""
+        self.centres_original: tuple[dict[str, Any], ...] = tuple(facts["centres_original"])
+        """feature -> value in its own unit, of each centre."""
+        self.limits = np.array(facts["outlier_limits"], dtype=np.float64)
         self._grouping = facts["grouping"]
-        if self.centres.shape != (len(self.segments), self.points.size) or len(self._limits) != len(self.segments):
+        if self.centres.shape != (len(self.segments), self.points.size) or len(self.limits) != len(self.segments):
             raise BundleError(
                 "The scorer's parts do not fit together.",
                 found=f"centres {self.centres.shape}, {len(self.segments)} segments, {self.points.size} components",
@@ -109,7 +112,7 @@ class Scorer:
             "distance": distance,
             "margin": np.clip(gap, 0.0, 1.0),
             "runner_up_key": self._keys[runner_up],
-            "is_outlier": distance > self._limits[index],
+            "is_outlier": distance > self.limits[index],
         }
         return {name: column.tolist()[0] for name, column in scored.items()} if single else scored
 

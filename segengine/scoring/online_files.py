@@ -117,11 +117,14 @@ def _segments(names: Sequence[str], identity: Mapping[str, Any] | None, where: s
     ]
     if identity is None:
         return segments
-    known = identity.get("segments")
-    if not isinstance(known, list) or len(known) != len(names):
+    try:
+        known = {int(one["index"]): (int(one["segment_key"]), str(one["segment_id"])) for one in identity["segments"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise _altered(where, f"identity.json: {type(error).__name__}: {error}") from error
+    if sorted(known) != list(range(len(names))):
         raise _altered(where, "identity.json is of other segments")
-    for segment, lasting in zip(segments, known, strict=True):
-        segment |= {"segment_key": int(lasting["segment_key"]), "segment_id": str(lasting["segment_id"])}
+    for i, segment in enumerate(segments):
+        segment["segment_key"], segment["segment_id"] = known[i]
     return segments
 
 

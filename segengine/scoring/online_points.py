@@ -46,6 +46,7 @@ class Points:
         self.log_scales = tuple(item["log_scale"] for item in numeric)
         self.mean = _column(part["mean"] for part in vector)
         self.factor = _column(part["weight"] / part["std"] for part in vector)
+        self.weight = _column(part["weight"] for part in vector)
         self.vector = tuple((str(p["input"]), str(p["part"]), p["level"]) for p in vector)
         row, text = ({name: i for i, name in enumerate(names)} for names in (self.numbers, self.texts))
         self._values = [(j, row[name]) for j, (name, part, _) in enumerate(self.vector) if part == "value"]

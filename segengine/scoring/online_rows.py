@@ -114,8 +114,13 @@ def _array(value: Any) -> NDArray[Any]:
         return np.empty((0, 0))
 
 
+def _is_na(value: Any) -> bool:
+    """None, and what pandas has for it, which this room does not import."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
 def _number(name: str, value: Any) -> float:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    if _is_na(value):
         return np.nan
     try:
         return float(value)
@@ -124,7 +129,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def _text(name: str, value: Any) -> str | None:
-    if value is None or value != value or type(value).__name__ in ("NAType", "NaTType"):
+    if _is_na(value) or value != value:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
