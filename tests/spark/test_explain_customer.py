@@ -64,6 +64,7 @@ def test_explanations_are_of_the_published_segment_and_exact_against_brute_force
             if base[item["name"]] is None or not moved.any():
                 continue
             change = found[item["name"]]
+            assert isinstance(change.to, float)
             # up and down are compared in standard deviations; on its own side nothing nearer moves the customer
             start = float(np.clip(base[item["name"]], low, high))
             side = moved & (np.sign(tried - start) == np.sign(change.to - start))
