@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from segengine.config.cards import RfmGrid
 from segengine.config.loading import load, parse, with_as_of
 from segengine.config.models import Config, Features, Lanes, Output, Prepare, Quality, Retrain, Segments
 from segengine.config.reference import json_schema
@@ -34,6 +35,7 @@ __all__ = [
     "Prepare",
     "Quality",
     "Retrain",
+    "RfmGrid",
     "Segments",
     "TableSource",
     "Tables",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints, model_validator
 
 from segengine.config import rules
+from segengine.config.cards import RfmGrid, of_rfm_grid
 from segengine.config.document import redact
 from segengine.config.part import Frozen, Part, Text, known_key, refuse
 from segengine.config.sources import Tables
@@ -184,6 +185,7 @@ class Config(Part):
     prepare: Prepare = Field(Prepare(), description="How features become comparable numbers.")
     lanes: Lanes = Field(Lanes(), description="When a customer is too new to be put in a segment.")
     segments: Segments = Field(Segments(), description="How many segments, and how large.")
+    rfm_grid: RfmGrid | None = Field(None, description="An RFM grid as a second lens beside the segments; none when absent.")
     retrain: Retrain = Field(Retrain(), description="When `segengine run` trains a new model before it scores.")
     output: Output = Field(description="Where results go.")
     spark: SparkOptions = Field(
@@ -210,7 +212,7 @@ class Config(Part):
 
     @model_validator(mode="after")
     def _check_config(self) -> Config:
-        refuse(rules.of_config(self))
+        refuse((*rules.of_config(self), *of_rfm_grid(self)))
         return self
 
     @property

@@ -65,6 +65,7 @@ RESERVED_NAMES = frozenset(
         *("lane", "revenue_e4", "orders", "first_ordered_at", "last_ordered_at", "is_known", "opted_out"),
         *("lines_used", "lines_ignored", "lines_rejected", "duplicates", "duplicates_e4"),
         *("segment_index", "distance", "margin", "runner_up_index", "is_outlier", "assigned_by"),
+        *("rfm_recency_score", "rfm_frequency_score", "rfm_monetary_score", "rfm_cell"),
     )
 )
 """Columns of our own that stand beside the features in one table, and names of families."""
