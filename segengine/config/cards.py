@@ -27,7 +27,7 @@ class RfmGrid(Part):
     cells: Cells = Field(
         {},
         validate_default=True,
-        description="Names for codes: `r=4-5 f=high m=low/mid`, several with commas between, or codes such as `445 454`. "
+        description="Names for codes: `r=4-5 f=high m=low/mid`, more of them after commas, or codes such as `445 454`. "
         "Every code needs exactly one; names in common use when there are none.",
     )
 

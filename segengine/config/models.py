@@ -185,7 +185,9 @@ class Config(Part):
     prepare: Prepare = Field(Prepare(), description="How features become comparable numbers.")
     lanes: Lanes = Field(Lanes(), description="When a customer is too new to be put in a segment.")
     segments: Segments = Field(Segments(), description="How many segments, and how large.")
-    rfm_grid: RfmGrid | None = Field(None, description="An RFM grid as a second lens beside the segments; none when absent.")
+    rfm_grid: RfmGrid | None = Field(
+        None, description="An RFM grid as a second lens beside the segments; none when absent."
+    )
     retrain: Retrain = Field(Retrain(), description="When `segengine run` trains a new model before it scores.")
     output: Output = Field(description="Where results go.")
     spark: SparkOptions = Field(

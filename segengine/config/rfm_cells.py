@@ -93,7 +93,8 @@ def _scores(text: str, bins: int) -> set[int]:
 
 def wrong_cells(cells: Mapping[str, str], bins: int) -> Iterator[Wrong]:
     """What is wrong with the cells of a grid: each code has to be in one of them, and in no other."""
-    owners: dict[Code, list[str]] = {code: [] for code in itertools.product(range(1, bins + 1), repeat=3)}
+    scores = range(1, bins + 1)
+    owners: dict[Code, list[str]] = {code: [] for code in itertools.product(scores, scores, scores)}
     readable = True
     for name, text in cells.items():
         try:

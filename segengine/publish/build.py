@@ -87,12 +87,22 @@ def _assignments(keyed: DataFrame, facts: RunFacts) -> DataFrame:
         "is_outlier",
         money(F.col("revenue_e4"), facts.minor_unit).alias("revenue"),
         F.col("orders").cast("bigint").alias("orders"),
+        *_rfm(keyed),
         F.lit(facts.model_version).alias("model_version"),
         _moment(facts).alias("as_of"),
         *(F.col(quoted(name)).cast(types[name]).alias(published) for name, published in names.items()),
     )
     more = [(published, types[name]) for name, published in names.items()]
     return conform(rows, ASSIGNMENTS, facts.minor_unit, facts.publication_id, more)
+
+
+def _rfm(keyed: DataFrame) -> list[Column]:
+    """Scores and cell of the RFM grid; null where nobody made them."""
+    return [
+        (F.col(column.name) if column.name in keyed.columns else F.lit(None)).alias(column.name)
+        for column in ASSIGNMENTS.columns
+        if column.name.startswith("rfm_")
+    ]
 
 
 def _customers(keyed: DataFrame, facts: RunFacts) -> DataFrame:

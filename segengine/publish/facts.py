@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 __all__ = ["Attribute", "BridgeFact", "FeatureFact", "QualityFact", "RunFacts", "SegmentInfo"]
 
@@ -65,7 +65,13 @@ class SegmentInfo:
     name: str
     index: int
     group_name: str | None = None
+    name_is_true: bool | None = None
+    description: str | None = None
+    action: str | None = None
     rule: str | None = None
+    rule_sql: str | None = None
+    rule_precision: float | None = None
+    rule_coverage: float | None = None
     stability: float | None = None
 
 
@@ -110,5 +116,11 @@ class RunFacts:
     segengine_version: str
     spark_version: str
     attributes: tuple[Attribute, ...] = ()
+    differences: Mapping[tuple[str, int], tuple[float, int]] = field(default_factory=dict)
+    """(feature, segment index) -> difference to all over prepared values, and its place among the segment's."""
+    rfm_cells: tuple[Mapping[str, Any], ...] = ()
+    """Rows of the table rfm_cells, their revenue as `revenue_e4`."""
+    protected_mix: tuple[Mapping[str, Any], ...] = ()
+    """Rows of the table protected_mix, with the `index` of the segment."""
     bridge: tuple[BridgeFact, ...] = ()
     """From source to segments, both included; empty without transactions."""

@@ -31,6 +31,8 @@ def small_rows(facts: RunFacts, measures: Measures) -> dict[str, list[Row]]:
         "dates": calendar(*_years(facts, measures)),
         "segment_profiles": _profiles(facts, measures),
         "segment_kpis": _kpis(facts, measures),
+        "rfm_cells": _rfm_cells(facts),
+        "protected_mix": _protected_mix(facts),
         "models": [dict(model) for model in facts.models],
         "quality": _quality(facts),
         "lanes": _lanes(facts, measures),
@@ -88,7 +90,13 @@ def _segments(facts: RunFacts, measures: Measures) -> list[Row]:
                 **_shared(counts, total, facts),
                 "mean_distance": measures.distances.get(segment.index, Moments()).mean,
                 "outliers": counts.outliers,
+                "name_is_true": segment.name_is_true,
+                "description": segment.description,
+                "action": segment.action,
                 "rule": segment.rule,
+                "rule_sql": segment.rule_sql,
+                "rule_precision": segment.rule_precision,
+                "rule_coverage": segment.rule_coverage,
                 "stability": segment.stability,
                 "colour": COLOURS[(segment.segment_key - 1) % len(COLOURS)],
             }
@@ -149,6 +157,7 @@ def _profile(
     missing = dict(counts.missing).get(feature.name, counts.customers - own.count)
     mean, all_mean, deviation = own.mean, overall.mean, overall.deviation
     centre = facts.centres[segment.index].get(feature.name)
+    apart, rank = facts.differences.get((feature.name, segment.index), (None, None))
     return {
         "segment_key": segment.segment_key,
         "feature": feature.name,
@@ -160,10 +169,30 @@ def _profile(
         "p90": quantiles.p90,
         "centre": float(centre) if isinstance(centre, (int, float)) else None,
         "z": (mean - all_mean) / deviation if mean is not None and all_mean is not None and deviation else None,
+        "z_prepared": apart,
+        "rank": rank,
         "index": 100 * mean / all_mean if mean is not None and all_mean is not None and all_mean > 0 else None,
         "overall_mean": all_mean,
         "missing_share": missing / counts.customers if counts.customers else None,
     }
+
+
+def _rfm_cells(facts: RunFacts) -> list[Row]:
+    return [
+        {
+            **{name: value for name, value in cell.items() if name != "revenue_e4"},
+            "revenue": money_ratio(cell["revenue_e4"], 1, facts.minor_unit),
+        }
+        for cell in facts.rfm_cells
+    ]
+
+
+def _protected_mix(facts: RunFacts) -> list[Row]:
+    keys = {segment.index: segment.segment_key for segment in facts.segments}
+    return [
+        {**{name: value for name, value in row.items() if name != "index"}, "segment_key": keys[row["index"]]}
+        for row in facts.protected_mix
+    ]
 
 
 def _quality(facts: RunFacts) -> list[Row]:

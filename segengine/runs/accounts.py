@@ -19,12 +19,13 @@ from segengine.publish.publication import Publication
 from segengine.report import summary as told
 from segengine.report.facts import Summary
 from segengine.runs.customers import Customers
+from segengine.runs.lenses import Lenses
 from segengine.runs.tables import Found
 
 __all__ = ["run_facts", "summary"]
 
 
-def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel) -> RunFacts:
+def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, lenses: Lenses) -> RunFacts:
     """Everything the published tables tell of the run itself."""
     config, lines = job.config, found.lines
     rows = dict.fromkeys(("used", "rejected", "ignored"), 0)
@@ -61,6 +62,8 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel) -> 
         segengine_version=segengine.__version__,
         spark_version=job.spark.version,
         attributes=_attributes(config, found.people),
+        rfm_cells=lenses.rfm_cells,
+        protected_mix=lenses.protected_mix,
         bridge=people.bridge,
     )
 
@@ -69,6 +72,7 @@ def _attributes(config: Config, people: contract.CheckedCustomers | None) -> tup
     if people is None:
         return ()
     columns = features.attribute_columns(config)
+    columns = {name: column for name, column in columns.items() if name not in people.protected}
     return tuple(
         Attribute(name, column, "numeric" if name in people.numeric else "categorical")
         for name, column in columns.items()

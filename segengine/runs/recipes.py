@@ -14,12 +14,13 @@ from segengine.errors import BundleError
 from segengine.features import Chosen
 from segengine.job import Job, open_job
 from segengine.kept import keep
-from segengine.model import bundle, history
+from segengine.model import bundle, history, rfm_grid
 from segengine.model.train import train as train_model
 from segengine.publish.build import build_tables
 from segengine.publish.lock import publication_lock
 from segengine.publish.publication import current, publish, read_current
 from segengine.report.facts import Summary
+from segengine.runs import lenses
 from segengine.runs.accounts import run_facts, summary
 from segengine.runs.customers import Customers, asked_features, customer_rows
 from segengine.runs.identify import identified
@@ -133,7 +134,9 @@ def _train(job: Job, found: Found, people: Customers, why: str) -> LoadedModel:
         facts = history.facts(
             model, job.config, run_id=job.run_id, created_at=job.started_at, as_of=found.as_of, why=why
         )
-        bundle.save(model, job.store, version=version, manifest_extra=facts)
+        learnt = rfm_grid.learn(model.sample.columns) if model.sample is not None else None
+        more = {} if learnt is None else {lenses.RFM_FILE: learnt}
+        bundle.save(model, job.store, version=version, manifest_extra=facts, more=more)
         bundle.set_champion(job.store, version, why, job.started_at)
         return bundle.load(job.store, version, job.spark)
 
@@ -161,10 +164,11 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
     """Score every customer, build the tables, make them visible together."""
     output = job.config.output
     with job.steps.step("Scoring customers") as step:
-        scored = keep(batch.score(people.rows, model))
+        scored = keep(lenses.with_grid(job, batch.score(people.rows, model), model))
+        seen = lenses.look(job, found.people, scored.rows, model)
         published = current(output, job.spark) is not None
         previous = read_current(job.spark, output, "customers") if published else None
-        built = build_tables(scored.rows, run_facts(job, found, people, model), previous_customers=previous)
+        built = build_tables(scored.rows, run_facts(job, found, people, model, seen), previous_customers=previous)
         step.rows_in = step.rows_out = built.measures.customers
     try:
         with job.steps.step("Publishing tables") as step:
@@ -183,5 +187,5 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
     finally:
         scored.release()
     job.record["publication_id"] = publication.publication_id
-    people = replace(people, warnings=(*people.warnings, *batch.group_warnings(people.rows, model)))
+    people = replace(people, warnings=(*people.warnings, *seen.warnings, *batch.group_warnings(people.rows, model)))
     return summary(job, found, people, model=model, why=why, built=built, publication=publication)

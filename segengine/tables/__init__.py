@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from segengine.tables.cumulative import BRIDGE, LANE_KPIS, MODELS, PUBLICATIONS, QUALITY, RUNS, SEGMENT_KPIS
 from segengine.tables.declare import Column, Kind, Table
-from segengine.tables.present import ASSIGNMENTS, CUSTOMERS, DATES, SEGMENT_PROFILES, SEGMENTS
+from segengine.tables.present import (
+    ASSIGNMENTS,
+    CUSTOMERS,
+    DATES,
+    PROTECTED_MIX,
+    RFM_CELLS,
+    SEGMENT_PROFILES,
+    SEGMENTS,
+)
 
 __all__ = [
     "ASSIGNMENTS",
@@ -18,8 +26,10 @@ __all__ = [
     "LANE_KPIS",
     "MINOR_UNITS",
     "MODELS",
+    "PROTECTED_MIX",
     "PUBLICATIONS",
     "QUALITY",
+    "RFM_CELLS",
     "RUNS",
     "SEGMENTS",
     "SEGMENT_KPIS",
@@ -39,6 +49,8 @@ TABLES: tuple[Table, ...] = (
     DATES,
     SEGMENT_PROFILES,
     SEGMENT_KPIS,
+    RFM_CELLS,
+    PROTECTED_MIX,
     MODELS,
     QUALITY,
     LANE_KPIS,

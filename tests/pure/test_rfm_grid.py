@@ -16,12 +16,13 @@ from tests.pure.configs import config, refused
 NEGLECTED = {"At risk", "Cannot lose", "Lost", "About to sleep"}
 
 
-def grid(bins: int, **cells: str) -> dict[str, object]:
-    return {"rfm_grid": {"bins": bins, "cells": cells}}
+def refused_grid(bins: int, **cells: str) -> str:
+    return refused(rfm_grid={"bins": bins, "cells": cells})
 
 
 def owners(cells: dict[str, str], bins: int) -> dict[tuple[int, int, int], list[str]]:
-    found: dict[tuple[int, int, int], list[str]] = {c: [] for c in itertools.product(range(1, bins + 1), repeat=3)}
+    scores = range(1, bins + 1)
+    found: dict[tuple[int, int, int], list[str]] = {c: [] for c in itertools.product(scores, scores, scores)}
     for name, text in cells.items():
         for code in codes_of(text, bins):
             found[code].append(name)
@@ -45,15 +46,13 @@ def test_no_recent_customer_is_called_lost_or_at_risk(bins):
 
 def test_a_published_default_that_forgets_18_of_64_codes_is_refused():
     """The codes of a well-known package, whose `Other` holds recent and frequent customers such as 441."""
-    said = refused(
-        **grid(
-            4,
-            premium="334 443 444 344 434 433 343 333",
-            repeat="244 234 232 332 143 233 243",
-            spender="424 414 144 314 324 124 224 423 413 133 323 313 134",
-            risk="422 223 212 122 222 132 322 312 412 123 214",
-            inactive="411 111 113 114 112 211 311",
-        )
+    said = refused_grid(
+        4,
+        premium="334 443 444 344 434 433 343 333",
+        repeat="244 234 232 332 143 233 243",
+        spender="424 414 144 314 324 124 224 423 413 133 323 313 134",
+        risk="422 223 212 122 222 132 322 312 412 123 214",
+        inactive="411 111 113 114 112 211 311",
     )
     assert "rfm_grid.cells leave 18 of 64 codes without a name" in said
     for code in ("121", "131", "141", "221", "231", "241", "242", "321", "331", "341", "342", "421", "431"):
@@ -68,19 +67,19 @@ def test_rules_that_leave_recent_customers_to_a_rest_are_refused_with_their_code
         text = "".join(map(str, code))
         if text not in fallen:
             cells.setdefault(name, []).append(text)
-    said = refused(**grid(4, **{name: " ".join(codes) for name, codes in cells.items()}))
+    said = refused_grid(4, **{name: " ".join(codes) for name, codes in cells.items()})
     assert f"leave 12 of 64 codes without a name: {', '.join(fallen)}" in said
 
 
 def test_a_code_with_two_names_is_refused_with_both():
-    said = refused(**grid(3, top="r=3 f=3", rest="r=1-2, r=3 f=1-2", again="r=3 f=3 m=3"))
+    said = refused_grid(3, top="r=3 f=3", rest="r=1-2, r=3 f=1-2", again="r=3 f=3 m=3")
     assert "name 1 of 27 codes more than once: 333" in said
     assert "333 is in again and in top" in said
 
 
 @pytest.mark.parametrize("text", ["r=4-6", "r=0", "r=2-1", "x=3", "r=3 r=4", "r=best", "555 666", "r=3,", "12", "r3"])
 def test_what_is_no_cell_is_refused_by_name(text):
-    assert "rfm_grid.cells.odd" in refused(**grid(5, odd=text))
+    assert "rfm_grid.cells.odd" in refused_grid(5, odd=text)
 
 
 def test_a_grid_needs_the_features_it_scores():
