@@ -51,7 +51,7 @@ def test_scores_are_those_of_the_stored_cut_points_and_cells_add_up(output):
     learnt = json.loads((output / "models" / "v0001" / "rfm_grid.json").read_text())
     cuts = cuts_of(learnt, 5)
     for feature, column in zip(RFM_FEATURES, RFM_COLUMNS, strict=False):
-        expected = score(feature, people[feature].astype(float).to_numpy(), cuts[feature])
+        expected = score(feature, np.asarray(people[feature], dtype=np.float64), cuts[feature])
         assert people[column].tolist() == expected.tolist()
     recent = people.sort_values("recency_days")["rfm_recency_score"]
     assert (recent.iloc[0], recent.iloc[-1]) == (5, 1)
