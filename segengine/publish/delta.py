@@ -134,7 +134,8 @@ def _commit(
     if before is None or told["added"] or told["removed"]:
         writing = writing.option("overwriteSchema", "true").options(**PROPERTIES)
     writing.save(store.uri(folder))
-    if expected == 0 and before is not None and delta_log.latest_version(store, folder) == before:
+    empty = expected == 0 or (expected is None and frame.isEmpty())
+    if empty and before is not None and delta_log.latest_version(store, folder) == before:
         return before  # no rows replaced no rows: Delta makes no commit of it
     return delta_log.check_commit(store, folder, before, publication.publication_id, expected)
 
