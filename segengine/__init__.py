@@ -1,4 +1,4 @@
-"""Customer segmentation on PySpark: init, check, train, score, run, stream, explain; importing it starts nothing."""
+"""Customer segmentation on PySpark: from init and check to train, run and rollback; importing it starts nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segengine.config import load
     from segengine.propose import init
-    from segengine.runs import check, explain, run, score, train
+    from segengine.runs import check, explain, promote, rollback, run, score, train
     from segengine.stream import stream
 
-__all__ = ["__version__", "check", "explain", "init", "load", "run", "score", "stream", "train"]
+__all__ = [
+    "__version__", "check", "explain", "init", "load", "promote", "rollback", "run", "score", "stream", "train"
+]  # fmt: skip
 
 __version__ = "0.1.0"
 
@@ -20,6 +22,8 @@ _ROOMS = {
     "explain": "segengine.runs",
     "init": "segengine.propose",
     "load": "segengine.config",
+    "promote": "segengine.runs",
+    "rollback": "segengine.runs",
     "run": "segengine.runs",
     "score": "segengine.runs",
     "stream": "segengine.stream",

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from segengine.cli_azure import app as azure_app
+from segengine.commands import promote, rollback
 from segengine.connect import REMOTE
 from segengine.errors import ConfigError, InfrastructureError, SegengineError
 
@@ -47,6 +48,9 @@ Remote = Annotated[
     typer.Option("--remote", metavar="sc://HOST:PORT", help="Work on this Spark Connect server, as SPARK_REMOTE does."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the closing summary as JSON.")]
+Provisional = Annotated[
+    bool, typer.Option("--provisional", help="Use a new model that does not pass, with a warning wherever it shows.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step; show stack traces.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
@@ -128,15 +132,17 @@ def check(
 def train(
     config: ConfigFile,
     as_of: AsOf = None,
+    provisional: Provisional = False,
     remote: Remote = None,
     json: Json = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a new model version; it becomes the champion when it is acceptable. Publishes nothing."""
+    """Train a new model version; it becomes the champion when it passes its gates. Publishes nothing."""
     from segengine import runs
 
-    _recipe(runs.train, config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet)
+    shown = {"as_json": json, "verbose": verbose, "quiet": quiet}
+    _recipe(runs.train, config, remote=remote, as_of=as_of, provisional=provisional, **shown)
 
 
 @app.command()
@@ -160,6 +166,7 @@ def run(
     config: ConfigFile,
     as_of: AsOf = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even when the champion is still good.")] = False,
+    provisional: Provisional = False,
     remote: Remote = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -168,7 +175,8 @@ def run(
     """Score with the champion and publish; trains first when there is none, when one is due, or with --retrain."""
     from segengine import runs
 
-    _recipe(runs.run, config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, retrain=retrain)
+    asked = {"as_of": as_of, "retrain": retrain, "provisional": provisional}
+    _recipe(runs.run, config, remote=remote, as_json=json, verbose=verbose, quiet=quiet, **asked)
 
 
 @app.command()
@@ -237,6 +245,10 @@ def explain(
         lane=found.lane,
         assigned_key=found.assigned_key,
     )
+
+
+app.command()(promote)
+app.command()(rollback)
 
 
 @app.command()

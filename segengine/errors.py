@@ -9,6 +9,7 @@
     +-- ModelError              6   no acceptable segments, or a model that cannot be trusted
     |   +-- FeatureError        6   a feature cannot be computed or prepared
     |   +-- BundleError         6   a saved model is incomplete, altered or foreign
+    |   +-- RefusedError        6   no number of segments, or no gate of the model, lets it pass
     +-- RetrainNeeded           7   not a failure: monitoring calls for a retrain
     +-- InfrastructureError     8   Java, Spark, the network or a disk; worth a retry
 
@@ -27,6 +28,7 @@ __all__ = [
     "ModelError",
     "PublicationError",
     "QualityError",
+    "RefusedError",
     "RetrainNeeded",
     "SegengineError",
 ]
@@ -95,6 +97,17 @@ class FeatureError(ModelError):
 
 class BundleError(ModelError):
     """A saved model is incomplete, altered or foreign."""
+
+
+class RefusedError(ModelError):
+    """A model was found and is not good enough, or no number of segments gives one. `record` holds what was tried.
+
+    With a champion a run goes on with it; without, nothing is published unless asked for provisionally.
+    """
+
+    def __init__(self, what: str, *, where: str = "", found: str = "", todo: str = "", record: object = None) -> None:
+        super().__init__(what, where=where, found=found, todo=todo)
+        self.record = record
 
 
 class RetrainNeeded(SegengineError):

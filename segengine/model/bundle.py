@@ -7,7 +7,7 @@ models/<version>/k_decision.json    the record of every k
 models/<version>/identity.json      key and id of every segment, and of all that were ever given
 models/<version>/scorer.json        what scoring without Spark needs, of the same numbers
 models/<version>/pipeline/          the Spark ML pipeline, stock stages only
-models/<version>/<name>.json        what else is known of it, such as reference.json; see `save` and `read_more`
+models/<version>/<name>.json        what else is known of it, such as gates.json; see `save` and `read_more`
 models/champion.json                the version in use, the hash of its manifest, and the champions before it
 """
 
@@ -89,7 +89,7 @@ def save(
 ) -> dict[str, Any]:
     """Write a version under a staging name, its manifest last, then rename it into place. Returns the manifest.
 
-    `more`: name of a file (`reference.json`) -> what is written into it as JSON, and hashed as all other files are.
+    `more`: name of a file (`reference.json`) -> what is written into it as JSON, or bytes; hashed as all others are.
     What a crash leaves behind is overwritten by the next save of the same version. Raises BundleError when the
     version exists.
     """
@@ -108,7 +108,7 @@ def save(
     store.write_atomic(f"{staging}/scorer.json", canonical_json(scorer_facts(described)))
     store.write_atomic(f"{staging}/k_decision.json", canonical_json(_decisions(model)))
     for name, data in (more or {}).items():
-        store.write_atomic(f"{staging}/{name}", canonical_json(data))
+        store.write_atomic(f"{staging}/{name}", data if isinstance(data, bytes) else canonical_json(data))
     store.write_atomic(f"{staging}/{IDENTITY}", canonical_json(model.identified.to_dict()))
     listing = {
         **manifest_extra,
@@ -239,8 +239,11 @@ def champion_record(store: Store) -> dict[str, Any] | None:
     return record
 
 
-def set_champion(store: Store, version: str, reason: str, now: dt.datetime) -> None:
-    """Make a complete version the champion, in one atomic replace. `now` carries its zone."""
+def set_champion(store: Store, version: str, reason: str, now: dt.datetime, *, provisional: bool = False) -> None:
+    """Make a complete version the champion, in one atomic replace. `now` carries its zone.
+
+    `provisional`: it did not pass, and is in use until one does.
+    """
     _, digest = _manifest(store, version)
     before = champion_record(store)
     history = (
@@ -252,6 +255,7 @@ def set_champion(store: Store, version: str, reason: str, now: dt.datetime) -> N
         "reason": reason,
         "since": now.astimezone(dt.UTC).isoformat(timespec="seconds"),
         "history": history,
+        **({"provisional": True} if provisional else {}),
     }
     store.write_atomic(CHAMPION, canonical_json(record))
 

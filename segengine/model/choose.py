@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any, Literal, NoReturn
 
-from segengine.errors import ModelError
+import numpy as np
+
+from segengine.errors import ModelError, RefusedError
+from segengine.model.deep import Deep
 from segengine.model.sweep import Trial
 
-__all__ = ["RULE", "Candidate", "KDecision", "choose"]
+__all__ = ["RULE", "Candidate", "KDecision", "choose", "survivors"]
+
+LEAST_STABLE = 0.5
+STABLE_ON_THE_WHOLE = 0.6
+"""Hennig 2007: below 0.5 a segment is dissolved, below 0.6 not to be trusted. The gates have the same limits."""
 
 RULE = (
-    "The k with the highest macro silhouette among those that come back with k centres and keep every segment's share "
-    "within segments.min_share and segments.max_share; the smaller k when two are equal."
+    "The k with the highest macro silhouette among those that come back with k centres, none of them with a single or "
+    "with nearly every customer, that keep every segment's share within segments.min_share and segments.max_share, and "
+    f"whose segments are found again among other customers (bootstrap Jaccard {LEAST_STABLE} for each, "
+    f"{STABLE_ON_THE_WHOLE} on the whole); the smaller k when two are equal. Gap and prediction strength are told, and "
+    "do not decide."
 )
 TIE = 1e-9
+STRONG = 0.8
+"""Prediction strength of that many segments or more (Tibshirani and Walther 2005: 0.8 to 0.9)."""
+
+NEARLY_EVERYBODY = 0.95
+"""A segment with a larger share is no segmentation, whatever segments.max_share allows."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +49,14 @@ class Candidate:
     centres_found: int
     verdict: Literal["chosen", "passed", "refused"]
     reason: str
+    squared_silhouette: float | None = None
+    """Spark's silhouette: squared distances, not comparable with the others."""
+    gap: float | None = None
+    gap_error: float | None = None
+    prediction_strength: float | None = None
+    jaccard_min: float | None = None
+    jaccard_mean: float | None = None
+    """The last five only of a k that keeps the other limits."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +67,42 @@ class KDecision:
     rule: str
     sentence: str
     candidates: tuple[Candidate, ...]
+    is_provisional: bool = False
+    """No k passed; this is the least bad one."""
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "candidates": [asdict(candidate) for candidate in self.candidates]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> KDecision:
-        return cls(data["k"], data["rule"], data["sentence"], tuple(Candidate(**item) for item in data["candidates"]))
+        candidates = tuple(Candidate(**item) for item in data["candidates"])
+        return cls(data["k"], data["rule"], data["sentence"], candidates, data.get("is_provisional", False))
 
 
-def choose(trials: Sequence[Trial], *, min_share: float, max_share: float) -> KDecision:
-    """Apply the rule to the trials of a sweep. Raises ModelError, telling why for every k, when none passes."""
-    candidates = [_candidate(trial, min_share, max_share) for trial in sorted(trials, key=lambda trial: trial.k)]
+def survivors(trials: Sequence[Trial], *, min_share: float, max_share: float) -> dict[int, Trial]:
+    """The k that keep every limit but that of stability, which is dear to measure."""
+    return {trial.k: trial for trial in trials if _refusal(trial, None, min_share, max_share) is None}
+
+
+def choose(
+    trials: Sequence[Trial],
+    deep: Mapping[int, Deep] | None = None,
+    *,
+    min_share: float,
+    max_share: float,
+    provisional: bool = False,
+) -> KDecision:
+    """Apply the rule to the trials of a sweep. Raises RefusedError, telling why for every k, when none passes.
+
+    `deep`: the dear measures of the k that survive; without it stability is no limit. `provisional`: the least bad k
+    is then taken instead, if any has as many centres as it should.
+    """
+    known = deep or {}
+    ordered = sorted(trials, key=lambda trial: trial.k)
+    candidates = [_candidate(trial, known.get(trial.k), min_share, max_share) for trial in ordered]
     passed = [candidate for candidate in candidates if candidate.verdict == "passed"]
     if not passed:
-        raise _none_passes(candidates)
+        return _least_bad(candidates) if provisional else _none(candidates)
     best = passed[0]
     for candidate in passed[1:]:
         if _silhouette(candidate) > _silhouette(best) + TIE:
@@ -70,6 +115,7 @@ def choose(trials: Sequence[Trial], *, min_share: float, max_share: float) -> KD
         else ", the only k that passes the limits"
     )
     sentence += f"; {refused} of {len(candidates)} k refused." if refused else "."
+    sentence += _other_rules(candidates)
     return KDecision(best.k, RULE, sentence, told)
 
 
@@ -77,10 +123,21 @@ def _silhouette(candidate: Candidate) -> float:
     return candidate.macro_silhouette if candidate.macro_silhouette is not None else -1.0
 
 
-def _candidate(trial: Trial, min_share: float, max_share: float) -> Candidate:
+def _other_rules(candidates: Sequence[Candidate]) -> str:
+    """What the gap statistic and prediction strength would have taken, as a sentence."""
+    known = [c for c in candidates if c.gap is not None and c.gap_error is not None]
+    pairs = [(a, b) for a, b in pairwise(known) if b.k == a.k + 1]
+    first = next((a.k for a, b in pairs if (a.gap or 0.0) >= (b.gap or 0.0) - (b.gap_error or 0.0)), None)
+    strong = [c.k for c in candidates if (c.prediction_strength or 0.0) >= STRONG]
+    told = [f"the gap statistic would take {first}"] if first is not None else []
+    told += [f"prediction strength of {STRONG} or more {max(strong)}"] if strong else []
+    return f" For comparison: {', '.join(told)}." if told else ""
+
+
+def _candidate(trial: Trial, deep: Deep | None, min_share: float, max_share: float) -> Candidate:
     shares = trial.shares
     quality = trial.quality
-    reason = _refusal(trial, min_share, max_share)
+    reason = _refusal(trial, deep, min_share, max_share)
     return Candidate(
         k=trial.k,
         inertia=trial.inertia,
@@ -93,10 +150,12 @@ def _candidate(trial: Trial, min_share: float, max_share: float) -> Candidate:
         centres_found=len(shares),
         verdict="passed" if reason is None else "refused",
         reason=reason or "",
+        squared_silhouette=quality.squared_silhouette if quality else None,
+        **(asdict(deep) if deep else {}),
     )
 
 
-def _refusal(trial: Trial, min_share: float, max_share: float) -> str | None:
+def _refusal(trial: Trial, deep: Deep | None, min_share: float, max_share: float) -> str | None:
     if trial.skipped is not None:
         return trial.skipped
     shares = trial.shares
@@ -105,16 +164,32 @@ def _refusal(trial: Trial, min_share: float, max_share: float) -> str | None:
     if trial.quality is None:
         return "its quality cannot be measured"
     faults = []
+    if shares.max() > NEARLY_EVERYBODY:
+        faults.append(f"degenerate: one segment holds nearly everybody, {_percent(shares.max())} of the customers")
+    customers = 0 if trial.labels is None else len(trial.labels)
+    singletons = int((np.rint(shares * customers) == 1).sum())
+    if singletons:
+        who = "a segment" if singletons == 1 else f"{singletons} segments"
+        faults.append(f"degenerate: {who} of a single customer")
     if shares.min() < min_share:
         small = int((shares < min_share).sum())
         who = "its smallest segment has" if small == 1 else f"{small} segments, the smallest with"
         faults.append(
             f"{who} {_percent(shares.min())} of the customers, below segments.min_share {_percent(min_share)}"
         )
-    if shares.max() > max_share:
+    if max_share < shares.max() <= NEARLY_EVERYBODY:
         faults.append(
             f"its largest segment has {_percent(shares.max())} of the customers, "
             f"above segments.max_share {_percent(max_share)}"
+        )
+    if deep is not None and deep.jaccard_min is not None and deep.jaccard_min < LEAST_STABLE:
+        faults.append(
+            f"its least stable segment is found again with a similarity of {deep.jaccard_min:.2f}, below {LEAST_STABLE}"
+        )
+    elif deep is not None and deep.jaccard_mean is not None and deep.jaccard_mean < STABLE_ON_THE_WHOLE:
+        faults.append(
+            f"its segments are found again with a similarity of {deep.jaccard_mean:.2f} on the whole, below "
+            f"{STABLE_ON_THE_WHOLE}"
         )
     return "; ".join(faults) or None
 
@@ -141,12 +216,26 @@ def _told(candidate: Candidate, best: Candidate, passed: int) -> Candidate:
     return replace(candidate, reason=f"macro silhouette {mine:.4f} is below {other:.4f} of k = {best.k}")
 
 
-def _none_passes(candidates: Sequence[Candidate]) -> ModelError:
+def _least_bad(candidates: Sequence[Candidate]) -> KDecision:
+    """Of the k that came back whole the one with the highest macro silhouette, refused as it is."""
+    whole = [c for c in candidates if c.macro_silhouette is not None and c.centres_found == c.k]
+    if not whole:
+        _none(candidates)
+    best = max(whole, key=lambda c: (_silhouette(c), -c.k))
+    told = tuple(
+        replace(c, verdict="chosen", reason=f"provisional, although refused: {c.reason}") if c.k == best.k else c
+        for c in candidates
+    )
+    sentence = f"{best.k} segments, provisionally: none of the {len(candidates)} k passes the limits ({best.reason})."
+    return KDecision(best.k, RULE, sentence, told, is_provisional=True)
+
+
+def _none(candidates: Sequence[Candidate]) -> NoReturn:
     if not candidates:
-        return ModelError(
+        raise ModelError(
             "segments.k holds no number of segments to try.", todo="Write for example segments.k: [3, 10]."
         )
-    return ModelError(
+    raise RefusedError(
         "No number of segments gives an acceptable model.",
         where="segments.k",
         found="; ".join(f"k = {candidate.k}: {candidate.reason}" for candidate in candidates),
@@ -154,4 +243,5 @@ def _none_passes(candidates: Sequence[Candidate]) -> ModelError:
         "if such segments are of use; (2) prepare.log: auto and a tighter prepare.cap such as [0.02, 0.98], so that "
         "extreme customers do not get segments of their own; (3) fewer or other features (features.include, "
         "features.exclude), or more customers through a longer history.",
+        record=tuple(candidates),
     )

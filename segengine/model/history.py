@@ -5,16 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from segengine.model import bundle
+from segengine.model import bundle, promotion
+from segengine.tables import K_CANDIDATES
 
 if TYPE_CHECKING:
     from segengine.config import Config
     from segengine.io.files import Store
     from segengine.model.trained import TrainedModel
 
-__all__ = ["facts", "model_rows", "recipe_fingerprint", "why_train"]
+__all__ = ["candidate_rows", "facts", "gate_rows", "model_rows", "recipe_fingerprint", "why_train"]
+
+CANDIDATE_COLUMNS = K_CANDIDATES.column_names[:-1]
 
 RECIPE = ("kind", "history", "features", "prepare", "lanes", "segments")
 """The sections of a configuration that decide what a model looks like."""
@@ -41,6 +45,7 @@ def why_train(store: Store, config: Config, as_of: dt.datetime, *, asked: bool) 
         return "there was no model yet"
     if asked:
         return "a retrain was asked for"
+    version = promotion.decided_after(store, version) or version
     manifest = bundle.manifest(store, version)
     if manifest.get("recipe_sha256") != recipe_fingerprint(config):
         return f"the configuration of features, preparation or segments changed since {version}"
@@ -73,9 +78,36 @@ def facts(
     }
 
 
+def gate_rows(store: Store, since: str) -> tuple[dict[str, object], ...]:
+    """The rows of the published table `gates`: of this version and of later ones, those that have any."""
+    return _rows(store, since, "gates.json", "gates")
+
+
+def candidate_rows(store: Store, since: str) -> tuple[dict[str, object], ...]:
+    """The rows of the published table `k_candidates`, likewise."""
+    named = CANDIDATE_COLUMNS
+    rows = _rows(store, since, "k_decision.json", "candidates")
+    return tuple({name: row.get(name) for name in named} for row in rows)
+
+
+def _rows(store: Store, since: str, file: str, key: str) -> tuple[dict[str, object], ...]:
+    rows: list[dict[str, object]] = []
+    for version in bundle.versions(store):
+        path = f"{bundle.FOLDER}/{version}/{file}"
+        if int(version[1:]) >= int(since[1:]) and store.exists(path):
+            found = json.loads(store.read_bytes(path))[key]
+            rows += [{"model_version": version, **row} for row in found]
+    return tuple(rows)
+
+
+def _status(manifest: Mapping[str, Any]) -> str:
+    return "refused" if manifest.get("verdict") == "refused" else "retired"
+
+
 def model_rows(store: Store) -> tuple[dict[str, object], ...]:
     """The rows of the published table `models`: every complete version; one is champion, the others retired."""
     champion = bundle.champion(store)
+    in_use = "provisional" if promotion.is_provisional(store) else "champion"
     rows = []
     for version in bundle.versions(store):
         manifest = bundle.manifest(store, version)
@@ -84,7 +116,7 @@ def model_rows(store: Store) -> tuple[dict[str, object], ...]:
                 "model_version": version,
                 "created_at": dt.datetime.fromisoformat(str(manifest["created_at"])),
                 "as_of": dt.datetime.fromisoformat(str(manifest["as_of"])),
-                "status": "champion" if version == champion else "retired",
+                "status": in_use if version == champion else _status(manifest),
                 "k": manifest["k"],
                 "groups": manifest.get("groups"),
                 "features": ", ".join(manifest["features"]),

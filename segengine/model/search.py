@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from segengine.errors import ModelError
+from segengine.errors import ModelError, RefusedError
 from segengine.features.prepare_numbers import Preparation
 from segengine.features.prepare_sample import Sample
-from segengine.model.choose import KDecision, choose
+from segengine.model.choose import KDecision, choose, survivors
+from segengine.model.deep import deepen
 from segengine.model.group_sample import Sizes, joined
 from segengine.model.groups import OTHER, Key, named
 from segengine.model.sample import prepared_sample
@@ -71,12 +72,27 @@ def least_customers(config: Config) -> int:
     return max(config.segments.by_min_customers, fewest(config))
 
 
-def search(sample: Sample, preparation: Preparation, config: Config, seed: int) -> Found:
-    """Try every number of segments on the sample and choose one. ModelError, with the reasons, when none passes."""
+def search(
+    sample: Sample,
+    preparation: Preparation,
+    config: Config,
+    seed: int,
+    *,
+    provisional: bool = False,
+    is_group: bool = False,
+) -> Found:
+    """Try every number of segments on the sample and choose one. RefusedError, with the reasons, when none passes.
+
+    `provisional`: the least bad one is taken then. `is_group`: one of many, for which gap, prediction strength and
+    stability would be too dear for every k.
+    """
     points = prepared_sample(sample, preparation).points
     limits = config.segments
     trials = sweep(points, config.k_values, restarts=limits.restarts, seed=seed)
-    decision = choose(trials, min_share=limits.min_share, max_share=limits.max_share)
+    shares = {"min_share": limits.min_share, "max_share": limits.max_share}
+    whole = {} if is_group else survivors(trials, **shares)
+    deep = deepen(points, {k: trial.labels for k, trial in whole.items() if trial.labels is not None}, seed=seed)
+    decision = choose(trials, deep, **shares, provisional=provisional)
     log.info("k: %s", decision.sentence)
     for trial in trials:
         if trial.k == decision.k and trial.centres is not None:
@@ -96,7 +112,7 @@ def search_groups(
     refused: list[_Group] = []
     for group in (_Group(key, sample) for (key, _), sample in zip(sizes.own, samples, strict=False)):
         try:
-            kept.append((group, search(group.sample, preparation, config, seed)))
+            kept.append((group, search(group.sample, preparation, config, seed, is_group=True)))
         except ModelError as refusal:
             refused.append(group)
             log.info("%s", refusal)
@@ -124,9 +140,9 @@ def search_groups(
 
 def _search_rest(sample: Sample, preparation: Preparation, config: Config, seed: int) -> Found:
     try:
-        return search(sample, preparation, config, seed)
+        return search(sample, preparation, config, seed, is_group=True)
     except ModelError as refusal:
-        raise ModelError(
+        raise RefusedError(
             f"No number of segments gives an acceptable model of the group '{OTHER}', which all values of "
             f"'{config.segments.by}' without segments of their own share.",
             where="segments.by",

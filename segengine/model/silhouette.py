@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-__all__ = ["MOST_ROWS", "macro_micro", "pick_rows", "silhouettes"]
+__all__ = ["MOST_ROWS", "macro_micro", "pick_rows", "silhouettes", "squared_silhouette"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -60,6 +60,22 @@ def silhouettes(points: Floats, labelings: Sequence[Labels]) -> list[Floats]:
             result[start:stop] = _of_sums(sums[:, part], labels[start:stop], sizes[part])
             offset += width
     return results
+
+
+def squared_silhouette(points: Floats, labels: Labels) -> float:
+    """Mean silhouette of all points (n, d) with squared Euclidean distances, as Spark's ClusteringEvaluator defines it.
+
+    The mean squared distance of x to a cluster is |x|^2 + mean of |y|^2 - 2 x . mean of y, so nothing grows with n^2.
+    """
+    coded = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    centred = points - points.mean(axis=0)  # the same distances, with less to cancel
+    k = int(coded.max()) + 1
+    sizes = np.bincount(coded, minlength=k).astype(np.float64)
+    norms = (centred**2).sum(axis=1)
+    means = np.stack([np.bincount(coded, weights=column, minlength=k) for column in centred.T], axis=1) / sizes[:, None]
+    mean_norms = np.bincount(coded, weights=norms, minlength=k) / sizes
+    sums = (norms[:, None] + mean_norms - 2 * centred @ means.T) * sizes
+    return float(np.mean(_of_sums(np.maximum(sums, 0.0), coded, sizes)))
 
 
 def _of_sums(sums: Floats, labels: Labels, sizes: Floats) -> Floats:

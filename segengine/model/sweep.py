@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
 
-from segengine.model.silhouette import macro_micro, pick_rows, silhouettes
+from segengine.model.silhouette import macro_micro, pick_rows, silhouettes, squared_silhouette
 from segengine.model.swap import improve
 
 __all__ = ["Quality", "Trial", "carry", "measure", "sweep"]
@@ -46,6 +46,8 @@ class Quality:
     micro_silhouette: float
     calinski_harabasz: float | None
     davies_bouldin: float | None
+    squared_silhouette: float | None = None
+    """Of all customers, with squared distances: what Spark's ClusteringEvaluator calls silhouette. Not comparable."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ def _with_quality(points: Floats, trials: Sequence[Trial], seed: int) -> tuple[T
             micro,
             _finite(calinski_harabasz_score(points, trial.labels)) if spread else None,
             _finite(davies_bouldin_score(points, trial.labels)) if spread else None,
+            squared_silhouette(points[rows], trial.labels[rows]),
         )
         measured.append(Trial(trial.k, None, trial.centres, trial.labels, trial.inertia, quality))
     return tuple(measured)

@@ -20,6 +20,7 @@ from segengine.model.groups import Grouping, GroupModel, Key, Routing, named, sp
 from segengine.model.pipeline import segment_pipeline
 from segengine.model.sample import SAMPLE_LIMIT, hash_sample
 from segengine.model.search import Found, Searched, fewest, least_customers, search, search_groups
+from segengine.model.stability import DRAWS, bootstrap_jaccard
 from segengine.model.sweep import measure
 from segengine.model.trained import TrainedModel
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["outlier_limits", "train"]
 
 Floats = NDArray[np.float64]
+
+FEWEST_DRAWS = 5
+"""Bootstrap draws of a group's customers at least; the work of many groups is kept to that of a few models."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,20 @@ class _Part:
 
 
 def train(
-    rows: DataFrame, chosen: Chosen, config: Config, *, seed: int, sample_limit: int = SAMPLE_LIMIT
+    rows: DataFrame,
+    chosen: Chosen,
+    config: Config,
+    *,
+    seed: int,
+    sample_limit: int = SAMPLE_LIMIT,
+    provisional: bool = False,
 ) -> TrainedModel:
     """Find segments of the customers in `rows`: one row each, with customer_id, the feature columns and revenue_e4,
     with segments.by also the attribute's column.
 
     `rows` is read two or three times: persist it when it is dear to compute. Raises ModelError when there are too few
     customers, nothing tells them apart or no k passes, and FeatureError for a feature that cannot be prepared.
+    `provisional`: when no k passes for everybody, the least bad one is taken.
     """
     estimator = Prepare(
         inputs=input_columns(chosen.features), options=options_of(config.prepare), sample_limit=sample_limit
@@ -64,7 +75,7 @@ def train(
         sample = hash_sample(rows, estimator.input_columns(), sample_limit)
         _require_customers(sample.customers, config)
         preparation = estimator.learn(sample.columns)
-        searched = Searched((), (search(sample, preparation, config, seed),), ())
+        searched = Searched((), (search(sample, preparation, config, seed, provisional=provisional),), ())
     else:
         column = attribute_columns(config)[by]
         sizes = group_sizes(rows, column, by, least_customers(config))
@@ -122,7 +133,8 @@ def _fitted(rows: DataFrame, preparation: Preparation, searched: Searched, confi
     finally:
         points.release()
     keys = searched.keys or (None,)
-    parts = [_part(*one, config, seed) for one in zip(keys, searched.found, fits, strict=True)]
+    draws = max(FEWEST_DRAWS, DRAWS // len(keys))
+    parts = [_part(*one, config, seed, draws) for one in zip(keys, searched.found, fits, strict=True)]
     by_revenue = config.kind != "customers"
     return sorted(parts, key=lambda part: (-part.revenue if by_revenue else 0.0, -int(part.sizes.sum()), str(part.key)))
 
@@ -136,11 +148,13 @@ def _routing(searched: Searched, config: Config) -> Routing | None:
     return Routing(attribute_columns(config)[by], searched.keys, fallback)
 
 
-def _part(key: Key | None, found: Found, fit: Fit, config: Config, seed: int) -> _Part:
+def _part(key: Key | None, found: Found, fit: Fit, config: Config, seed: int, draws: int) -> _Part:
     order = segment_order(fit, by="customers" if config.kind == "customers" else "revenue")
     centres = np.ascontiguousarray(fit.centres[order]) + 0.0
     distances = _distances(found.points, centres)
+    stability = bootstrap_jaccard(found.points, distances.argmin(axis=1), len(centres), seed=seed, draws=draws)
     metrics = _metrics(fit, found.points, distances, seed)
+    metrics["stability"] = [None if np.isnan(value) else float(value) for value in stability]
     return _Part(key, found, centres, fit.sizes[order], float(fit.revenue.sum()), outlier_limits(distances), metrics)
 
 

@@ -66,6 +66,13 @@ class TrainedModel:
         return self.identified.keys
 
     @property
+    def stability(self) -> tuple[float | None, ...]:
+        """Bootstrap stability of each segment, 0 to 1; None where it was not measured."""
+        parts = [self.metrics] if self.grouping is None else [group.metrics for group in self.grouping.groups]
+        known = tuple(value for part in parts for value in part.get("stability", ()))
+        return known if len(known) == self.k else (None,) * self.k
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was decided about groups."""
         return () if self.grouping is None else self.grouping.notes

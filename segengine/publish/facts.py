@@ -124,3 +124,8 @@ class RunFacts:
     """Rows of the table protected_mix, with the `index` of the segment."""
     bridge: tuple[BridgeFact, ...] = ()
     """From source to segments, both included; empty without transactions."""
+    gates: tuple[Mapping[str, object], ...] = ()
+    k_candidates: tuple[Mapping[str, object], ...] = ()
+    """Rows of the tables of these names, likewise."""
+    warning: str | None = None
+    """Why the model is to be used with care."""

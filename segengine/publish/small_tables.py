@@ -34,6 +34,8 @@ def small_rows(facts: RunFacts, measures: Measures) -> dict[str, list[Row]]:
         "rfm_cells": _rfm_cells(facts),
         "protected_mix": _protected_mix(facts),
         "models": [dict(model) for model in facts.models],
+        "gates": [dict(gate) for gate in facts.gates],
+        "k_candidates": [dict(candidate) for candidate in facts.k_candidates],
         "quality": _quality(facts),
         "lanes": _lanes(facts, measures),
         "bridge": _bridge(facts),
@@ -99,6 +101,7 @@ def _segments(facts: RunFacts, measures: Measures) -> list[Row]:
                 "rule_coverage": segment.rule_coverage,
                 "stability": segment.stability,
                 "colour": COLOURS[(segment.segment_key - 1) % len(COLOURS)],
+                "warning": facts.warning,
             }
         )
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["BridgeLine", "CandidateLine", "GroupLine", "NextStep", "RowsLine", "SegmentLine", "Summary"]
+__all__ = ["BridgeLine", "CandidateLine", "GateLine", "GroupLine", "NextStep", "RowsLine", "SegmentLine", "Summary"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,26 @@ class CandidateLine:
     largest_share: float | None
     verdict: str
     reason: str
+    micro_silhouette: float | None = None
+    squared_silhouette: float | None = None
+    calinski_harabasz: float | None = None
+    davies_bouldin: float | None = None
+    gap: float | None = None
+    gap_error: float | None = None
+    prediction_strength: float | None = None
+    jaccard_min: float | None = None
+
+
+@dataclass(frozen=True)
+class GateLine:
+    """A gate of the model with its limits and verdict."""
+
+    gate: str
+    value: float | None
+    warn_limit: float | None
+    refuse_limit: float | None
+    verdict: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -105,6 +125,7 @@ class Summary:
     k: int | None = None
     decision: str = ""
     candidates: tuple[CandidateLine, ...] = ()
+    gates: tuple[GateLine, ...] = ()
     segments: tuple[SegmentLine, ...] = ()
     groups: tuple[GroupLine, ...] = ()
     publication_id: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from segengine.model.identity import segment_id
-from segengine.report.facts import BridgeLine, CandidateLine, GroupLine, NextStep, RowsLine, SegmentLine
+from segengine.report.facts import BridgeLine, CandidateLine, GateLine, GroupLine, NextStep, RowsLine, SegmentLine
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bridge_lines",
     "candidate_lines",
+    "gate_lines",
     "group_lines",
     "local_text",
     "model_facts",
@@ -55,9 +57,16 @@ def bridge_lines(steps: Sequence[BridgeStep]) -> tuple[BridgeLine, ...]:
 
 
 def candidate_lines(decision: KDecision) -> tuple[CandidateLine, ...]:
+    names = [field.name for field in dataclasses.fields(CandidateLine)]
+    return tuple(CandidateLine(**{name: getattr(c, name) for name in names}) for c in decision.candidates)
+
+
+def gate_lines(version: str, gates: Sequence[Mapping[str, Any]]) -> tuple[GateLine, ...]:
+    """The gates of a version among rows of the table `gates`."""
     return tuple(
-        CandidateLine(c.k, c.macro_silhouette, c.smallest_share, c.largest_share, c.verdict, c.reason)
-        for c in decision.candidates
+        GateLine(**{key: value for key, value in gate.items() if key != "model_version"})
+        for gate in gates
+        if gate["model_version"] == version
     )
 
 
@@ -119,13 +128,16 @@ def trained_lines(model: TrainedModel) -> tuple[SegmentLine, ...]:
     )
 
 
-def model_facts(model: LoadedModel, segments: Sequence[SegmentLine]) -> dict[str, Any]:
+def model_facts(
+    model: LoadedModel, segments: Sequence[SegmentLine], gates: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """What the summary says of the model: which one, how many segments, why, and the groups."""
     return {
         "model_version": model.version,
         "k": model.k,
         "decision": model.decision.sentence,
         "candidates": candidate_lines(model.decision),
+        "gates": gate_lines(model.version, gates),
         "groups": group_lines(model, segments),
     }
 
@@ -172,6 +184,7 @@ def next_steps(
         steps.append(NextStep("the tables (Delta)", f"{_short(output)}/gold"))
     if version is not None:
         steps.append(NextStep("why this k", f"{_short(output)}/models/{version}/k_decision.json"))
+        steps.append(NextStep("its gates", f"{_short(output)}/models/{version}/model_card.md"))
     steps += [NextStep("rejected rows", _short(folder)) for folder in quarantines]
     return tuple(steps)
 

@@ -33,6 +33,8 @@ def show(summary: Summary, console: Console) -> None:
         parts.append(_segments(summary))
     if summary.decision and not summary.groups:
         parts.append(_decision(summary))
+    if summary.gates:
+        parts.append(_gates(summary))
     if summary.left_out:
         names = ", ".join(f"{name} ({reason})" for name, reason in summary.left_out)
         parts.append(Text(f"Features left out: {names}", style="dim"))
@@ -159,19 +161,30 @@ def _number(value: float | None) -> str:
 
 def _decision(summary: Summary) -> RenderableType:
     table = _table(
-        ("k", "right"), ("macro silhouette", "right"), ("smallest", "right"), ("largest", "right"), ("", "left"),
+        ("k", "right"), ("macro silhouette", "right"), ("stability", "right"), ("smallest", "right"),
+        ("largest", "right"), ("", "left"),
         title=f"How many segments: model {summary.model_version}",
     )  # fmt: skip
     for line in summary.candidates:
         table.add_row(
             str(line.k),
             "" if line.macro_silhouette is None else f"{line.macro_silhouette:.3f}",
+            "" if line.jaccard_min is None else f"{line.jaccard_min:.2f}",
             "" if line.smallest_share is None else f"{line.smallest_share:.1%}",
             "" if line.largest_share is None else f"{line.largest_share:.1%}",
             line.reason,
             style="bold green" if line.verdict == "chosen" else "",
         )
     return Group(table, Text(summary.decision))
+
+
+def _gates(summary: Summary) -> Table:
+    table = _table(("gate", "left"), ("value", "right"), ("verdict", "left"), ("", "left"), title="Gates of the model")
+    styles = {"refused": "bold red", "warned": "yellow", "not_judged": "dim"}
+    for gate in summary.gates:
+        value = "" if gate.value is None else f"{gate.value:.3f}"
+        table.add_row(gate.gate, value, gate.verdict, Text(gate.text), style=styles.get(gate.verdict, ""))
+    return table
 
 
 def _next(summary: Summary) -> Table:

@@ -10,7 +10,7 @@ import segengine
 from segengine import contract, features
 from segengine.config import Config
 from segengine.job import Job
-from segengine.model import history
+from segengine.model import bundle, history, promotion
 from segengine.model.identity import segment_id
 from segengine.model.trained import LoadedModel
 from segengine.publish.build import Built
@@ -34,8 +34,8 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, len
         if row.table == main and row.outcome in rows:
             rows[row.outcome] += row.rows
     infos = [
-        SegmentInfo(key, segment_id(key), name, i, model.group_of(i))
-        for i, (key, name) in enumerate(zip(model.segment_keys, model.names, strict=True))
+        SegmentInfo(key, segment_id(key), name, i, model.group_of(i), stability=stability)
+        for i, (key, name, stability) in enumerate(zip(model.segment_keys, model.names, model.stability, strict=True))
     ]
     return RunFacts(
         publication_id=job.run_id,
@@ -65,6 +65,9 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, len
         rfm_cells=lenses.rfm_cells,
         protected_mix=lenses.protected_mix,
         bridge=people.bridge,
+        gates=history.gate_rows(job.store, model.version),
+        k_candidates=history.candidate_rows(job.store, model.version),
+        warning=promotion.warning_of(job.store, model.version),
     )
 
 
@@ -77,6 +80,17 @@ def _attributes(config: Config, people: contract.CheckedCustomers | None) -> tup
         Attribute(name, column, "numeric" if name in people.numeric else "categorical")
         for name, column in columns.items()
     )
+
+
+def _of_model(job: Job, model: LoadedModel | None) -> tuple[str, ...]:
+    """What is to be said of a model that did not pass, or of a newer one that did not."""
+    if model is None:
+        return ()
+    own = promotion.warning_of(job.store, model.version)
+    newer = promotion.decided_after(job.store, model.version)
+    refused = bundle.manifest(job.store, newer).get("refused_for") if newer else None
+    later = f"{newer}, newer than {model.version}, was refused: {refused}." if refused else None
+    return tuple(text for text in (own, later) if text)
 
 
 def summary(
@@ -109,12 +123,12 @@ def summary(
         bridge=told.bridge_lines(people.bridge),
         features=tuple(feature.name for feature in people.chosen.features),
         left_out=tuple(people.chosen.left_out),
-        **(told.model_facts(model, segments) if model else {}),
+        **(told.model_facts(model, segments, history.gate_rows(job.store, model.version)) if model else {}),
         trained=bool(why),
         why_trained=why,
         segments=segments,
         publication_id=publication.publication_id if publication else None,
-        warnings=(*people.warnings, *(model.notes if model else ())),
+        warnings=(*_of_model(job, model), *people.warnings, *(model.notes if model else ())),
         next_steps=told.next_steps(
             config.output.path,
             publication.folder if publication else None,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segengine.config import Config
-from segengine.errors import BundleError
+from segengine.errors import BundleError, RefusedError
 from segengine.features import Chosen
 from segengine.job import Job, open_job
 from segengine.kept import keep
@@ -24,6 +24,7 @@ from segengine.runs import lenses
 from segengine.runs.accounts import run_facts, summary
 from segengine.runs.customers import Customers, asked_features, customer_rows
 from segengine.runs.identify import identified
+from segengine.runs.judging import bundle_files, explained, judged, settle, told, verdict
 from segengine.runs.tables import Found, read_and_check
 from segengine.scoring import batch
 
@@ -60,13 +61,18 @@ def train(
     as_of: str | dt.date | None = None,
     now: dt.datetime | None = None,
     listener: Listener | None = None,
+    provisional: bool = False,
 ) -> Summary:
-    """Train a new model version, which becomes the champion; publish nothing."""
+    """Train a new model version, which becomes the champion when it passes its gates; publish nothing.
+
+    Raises RefusedError when it does not, or when no number of segments passes; `provisional` makes the least bad one
+    champion all the same.
+    """
     with open_job("train", config, steps=5, spark=spark, as_of=as_of, now=now, listener=listener) as job:
         found = read_and_check(job)
         with _lock(job), customer_rows(job, found, asked_features(job, found)) as people:
             why = "training was asked for"
-            model = _train(job, found, people, why)
+            model = _train(job, found, people, why, provisional=provisional)
             return summary(job, found, people, model=model, why=why)
 
 
@@ -90,12 +96,17 @@ def run(
     config: Config | str | Path,
     *,
     retrain: bool = False,
+    provisional: bool = False,
     spark: SparkSession | None = None,
     as_of: str | dt.date | None = None,
     now: dt.datetime | None = None,
     listener: Listener | None = None,
 ) -> Summary:
-    """Score with the champion and publish; train first when there is none, when one is due, or with `retrain`."""
+    """Score with the champion and publish; train first when there is none, when one is due, or with `retrain`.
+
+    A new model that is refused is kept, and the champion goes on. Without a champion that is a RefusedError, unless
+    `provisional` publishes the least bad model with a warning.
+    """
     with open_job("run", config, steps=7, spark=spark, as_of=as_of, now=now, listener=listener) as job:
         found = read_and_check(job)
         with _lock(job):
@@ -103,8 +114,15 @@ def run(
             if why is None:
                 return _score_and_publish(job, found, _model(job, None))
             with customer_rows(job, found, asked_features(job, found)) as people:
-                model = _train(job, found, people, why)
-                return _publish(job, found, people, model, why)
+                try:
+                    model = _train(job, found, people, why, provisional=provisional)
+                except RefusedError as refusal:
+                    if bundle.champion(job.store) is None:
+                        raise
+                    note = told(refusal)
+                else:
+                    return _publish(job, found, people, model, why)
+            return _score_and_publish(job, found, _model(job, None), note)
 
 
 def demo(
@@ -121,24 +139,30 @@ def _lock(job: Job) -> contextlib.AbstractContextManager[object]:
     return publication_lock(job.store, run_id=job.run_id)
 
 
-def _train(job: Job, found: Found, people: Customers, why: str) -> LoadedModel:
-    """Find segments among the customers without a lane, save them as a version, make it the champion."""
-    with job.steps.step("Finding segments") as step:
-        champion = _champion(job)
-        rows = people.rows.where("lane is null")
-        model = train_model(rows, people.chosen, job.config, seed=job.config.segments.seed)
-        model = identified(job, rows, model, champion)
-        step.rows_in, step.rows_out = people.totals.assigned_customers, model.k
-    with job.steps.step("Saving the model"):
-        version = bundle.next_version(job.store)
-        facts = history.facts(
-            model, job.config, run_id=job.run_id, created_at=job.started_at, as_of=found.as_of, why=why
-        )
-        learnt = rfm_grid.learn(model.sample.columns) if model.sample is not None else None
-        more = {} if learnt is None else {lenses.RFM_FILE: learnt}
-        bundle.save(model, job.store, version=version, manifest_extra=facts, more=more)
-        bundle.set_champion(job.store, version, why, job.started_at)
-        return bundle.load(job.store, version, job.spark)
+def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: bool) -> LoadedModel:
+    """Find segments among the customers without a lane, save them as a version, judge it, make it the champion.
+
+    Raises RefusedError when it is refused, its version being saved; the report of why is written.
+    """
+    with explained(job, found, people):
+        with job.steps.step("Finding segments") as step:
+            champion = _champion(job)
+            rows, seed = people.rows.where("lane is null"), job.config.segments.seed
+            model = train_model(rows, people.chosen, job.config, seed=seed, provisional=provisional)
+            model = identified(job, rows, model, champion)
+            step.rows_in, step.rows_out = people.totals.assigned_customers, model.k
+        gates = judged(job, model, champion)
+        with job.steps.step("Saving the model"):
+            version = bundle.next_version(job.store)
+            facts = history.facts(
+                model, job.config, run_id=job.run_id, created_at=job.started_at, as_of=found.as_of, why=why
+            )
+            learnt = rfm_grid.learn(model.sample.columns) if model.sample is not None else None
+            more = {} if learnt is None else {lenses.RFM_FILE: learnt}
+            more |= bundle_files(job, found, model, gates, version, why)
+            bundle.save(model, job.store, version=version, manifest_extra={**facts, **verdict(gates)}, more=more)
+            settle(job, version, gates, why, provisional=provisional)
+            return bundle.load(job.store, version, job.spark)
 
 
 def _champion(job: Job) -> LoadedModel | None:
@@ -155,8 +179,10 @@ def _model(job: Job, version: str | None) -> LoadedModel:
     return bundle.load(job.store, version or bundle.require_champion(job.store), job.spark)
 
 
-def _score_and_publish(job: Job, found: Found, model: LoadedModel) -> Summary:
+def _score_and_publish(job: Job, found: Found, model: LoadedModel, note: str = "") -> Summary:
     with customer_rows(job, found, Chosen(features=model.features, left_out=())) as people:
+        if note:
+            people = replace(people, warnings=(*people.warnings, note))
         return _publish(job, found, people, model, "")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from segengine.tables.cumulative import BRIDGE, LANE_KPIS, MODELS, PUBLICATIONS, QUALITY, RUNS, SEGMENT_KPIS
 from segengine.tables.declare import Column, Kind, Table
+from segengine.tables.judged import GATES, K_CANDIDATES
 from segengine.tables.present import (
     ASSIGNMENTS,
     CUSTOMERS,
@@ -22,6 +23,8 @@ __all__ = [
     "BRIDGE",
     "CUSTOMERS",
     "DATES",
+    "GATES",
+    "K_CANDIDATES",
     "LANES",
     "LANE_KPIS",
     "MINOR_UNITS",
@@ -52,6 +55,8 @@ TABLES: tuple[Table, ...] = (
     RFM_CELLS,
     PROTECTED_MIX,
     MODELS,
+    GATES,
+    K_CANDIDATES,
     QUALITY,
     LANE_KPIS,
     BRIDGE,

@@ -50,7 +50,7 @@ MODELS = declared(
     Column("model_version", "string", "such as v0001"),
     Column("created_at", "timestamp", "when it was trained"),
     Column("as_of", "timestamp", "the moment its features look back from"),
-    Column("status", "string", "champion, challenger, retired or refused"),
+    Column("status", "string", "champion, provisional (in use, did not pass its gates), retired or refused"),
     Column("k", "int", "number of segments, of all groups together"),
     Column("groups", "int", "groups with segments of their own; null without segments.by", nullable=True),
     Column("features", "string", "names of the features, comma-separated"),

@@ -37,6 +37,7 @@ SEGMENTS = declared(
     Column("rule_coverage", "double", "share of the segment's customers the rule finds, 0 to 1", nullable=True),
     Column("stability", "double", "bootstrap stability, 0 to 1", nullable=True),
     Column("colour", "string", "colour to draw it in, #rrggbb"),
+    Column("warning", "string", "why the model is to be used with care; null when it passed its gates", nullable=True),
 )
 
 ASSIGNMENTS = declared(
