@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segengine.config import load
     from segengine.propose import init
-    from segengine.runs import check, explain, promote, rollback, run, score, train
+    from segengine.runs import check, draw_report, explain, promote, rollback, run, score, train
     from segengine.stream import stream
 
 __all__ = [
-    "__version__", "check", "explain", "init", "load", "promote", "rollback", "run", "score", "stream", "train"
+    "__version__", "check", "draw_report", "explain", "init", "load", "promote", "rollback", "run", "score", "stream",
+    "train",
 ]  # fmt: skip
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ _ROOMS = {
     "load": "segengine.config",
     "promote": "segengine.runs",
     "rollback": "segengine.runs",
+    "draw_report": "segengine.runs",
     "run": "segengine.runs",
     "score": "segengine.runs",
     "stream": "segengine.stream",

@@ -180,6 +180,20 @@ def run(
 
 
 @app.command()
+def report(
+    config: ConfigFile,
+    remote: Remote = None,
+    json: Json = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw the HTML report of what is published now; run and score have drawn it already."""
+    from segengine import runs
+
+    _recipe(runs.draw_report, config, remote=remote, as_json=json, verbose=verbose, quiet=quiet)
+
+
+@app.command()
 def stream(
     config: ConfigFile,
     every: Annotated[

@@ -1,10 +1,23 @@
-"""The facts of a run as one plain object; whatever is shown to people is drawn from it."""
+"""The facts of a publication, and those of a run, as plain objects; whatever is shown to people is drawn from them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["BridgeLine", "CandidateLine", "GateLine", "GroupLine", "NextStep", "RowsLine", "SegmentLine", "Summary"]
+from segengine.report.published import Facts, published_facts
+
+__all__ = [
+    "BridgeLine",
+    "CandidateLine",
+    "Facts",
+    "GateLine",
+    "GroupLine",
+    "NextStep",
+    "RowsLine",
+    "SegmentLine",
+    "Summary",
+    "published_facts",
+]
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from segengine.model.identity import segment_id
-from segengine.report.facts import BridgeLine, CandidateLine, GateLine, GroupLine, NextStep, RowsLine, SegmentLine
+from segengine.report.facts import (
+    BridgeLine,
+    CandidateLine,
+    GateLine,
+    GroupLine,
+    NextStep,
+    RowsLine,
+    SegmentLine,
+    Summary,
+)
+from segengine.report.published import Facts, Profile
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from segengine.contract.bridge import BridgeStep
     from segengine.contract.quality import QualityRow
     from segengine.model.choose import KDecision
@@ -29,10 +37,15 @@ __all__ = [
     "local_text",
     "model_facts",
     "next_steps",
+    "published_bridge",
+    "published_summary",
+    "report_steps",
     "rows_lines",
     "segment_lines",
     "trained_lines",
 ]
+
+Steps = tuple[tuple[str, float], ...]
 
 READINGS = ("recency_days", "frequency_orders", "monetary_total")
 """Shown for every segment where they exist; else the three features that tell the segments apart most."""
@@ -70,42 +83,78 @@ def gate_lines(version: str, gates: Sequence[Mapping[str, Any]]) -> tuple[GateLi
     )
 
 
-def segment_lines(tables: Mapping[str, pa.Table]) -> tuple[SegmentLine, ...]:
+def segment_lines(facts: Facts) -> tuple[SegmentLine, ...]:
     """The published segments in order of rank, or group by group, with the medians that say most."""
-    rows = tables["segments"].to_pylist()
-    place = "segment_key" if any(row["group_name"] is not None for row in rows) else "rank"
-    segments = sorted(rows, key=lambda row: row[place])
-    profiles = tables["segment_profiles"].to_pylist()
-    medians = {(row["segment_key"], row["feature"]): row["median"] for row in profiles}
-    features = _telling(profiles)
-    lifetime = {
-        row["segment_key"]: row["lifetime_value_365d"] for row in tables["segment_kpis"].sort_by("as_of").to_pylist()
-    }
+    medians = {(profile.segment_key, profile.feature): profile.median for profile in facts.profiles}
+    features = _telling(facts.profiles)
+    lifetime = {kpi.segment_key: kpi.lifetime_value_365d for kpi in facts.kpis if kpi.as_of == facts.as_of}
     return tuple(
         SegmentLine(
-            segment_id=row["segment_id"],
-            name=row["name"],
-            customers=row["customers"],
-            share=row["share"],
-            revenue_e4=_e4(row["revenue"]),
-            revenue_share=row["revenue_share"],
-            readings=tuple((feature, medians.get((row["segment_key"], feature))) for feature in features),
-            lifetime_value_e4=_e4(lifetime[row["segment_key"]]),
-            group=row["group_name"],
+            segment_id=segment.segment_id,
+            name=segment.name,
+            customers=segment.customers,
+            share=segment.share,
+            revenue_e4=_e4(segment.revenue),
+            revenue_share=segment.revenue_share,
+            readings=tuple((feature, medians.get((segment.segment_key, feature))) for feature in features),
+            lifetime_value_e4=_e4(lifetime.get(segment.segment_key)),
+            group=segment.group_name,
         )
-        for row in segments
+        for segment in facts.segments
     )
 
 
-def _telling(profiles: Sequence[Mapping[str, Any]]) -> list[str]:
-    known = dict.fromkeys(row["feature"] for row in profiles if row["median"] is not None)
+def published_bridge(facts: Facts) -> tuple[BridgeLine, ...]:
+    """The published bridge, in minor units, so that the steps shown add up as shown."""
+    return tuple(BridgeLine(step.name, step.rows, step.customers, _e4(step.amount) or 0) for step in facts.bridge)
+
+
+def published_summary(
+    facts: Facts, *, command: str, run_id: str, next_steps: tuple[NextStep, ...], step_seconds: Steps
+) -> Summary:
+    """The summary of a command that only looks at what is published."""
+    lines = [
+        RowsLine(line.table, line.rule, line.outcome, line.rows, _e4(line.amount), line.text) for line in facts.quality
+    ]
+    candidates = [
+        CandidateLine(c.k, c.macro_silhouette, c.smallest_share, c.largest_share, c.verdict, c.reason or "")
+        for c in facts.candidates
+    ]
+    return Summary(
+        command=command,
+        name=facts.name,
+        run_id=run_id,
+        as_of=local_text(facts.as_of, facts.timezone) or "",
+        window_start=None,
+        currency=facts.currency,
+        minor_unit=facts.minor_unit,
+        rows_read=facts.run.rows_read,
+        rows=tuple(lines),
+        customers=facts.run.customers,
+        customers_assigned=facts.run.customers_assigned,
+        lanes=tuple((lane.lane, lane.customers) for lane in facts.lanes),
+        bridge=published_bridge(facts),
+        model_version=facts.model.model_version,
+        k=facts.model.k,
+        decision=facts.model.decision if candidates else "",
+        candidates=tuple(candidates),
+        segments=segment_lines(facts),
+        publication_id=facts.publication_id,
+        next_steps=next_steps,
+        seconds=sum(seconds for _, seconds in step_seconds),
+        step_seconds=step_seconds,
+    )
+
+
+def _telling(profiles: Sequence[Profile]) -> list[str]:
+    known = dict.fromkeys(profile.feature for profile in profiles if profile.median is not None)
     usual = [name for name in READINGS if name in known]
     if usual:
         return usual
     spread = dict.fromkeys(known, 0.0)
-    for row in profiles:
-        if row["feature"] in spread and row["z"] is not None:
-            spread[row["feature"]] = max(spread[row["feature"]], abs(row["z"]))
+    for profile in profiles:
+        if profile.feature in spread and profile.z is not None:
+            spread[profile.feature] = max(spread[profile.feature], abs(profile.z))
     return sorted(spread, key=lambda name: -spread[name])[:3]
 
 
@@ -170,11 +219,22 @@ def _float(value: float | str) -> float | None:
     return value if isinstance(value, float) else None
 
 
+def report_steps(output: str, page: str) -> tuple[NextStep, ...]:
+    """The page to open in a browser."""
+    return (NextStep("the report", f"{_short(output)}/{page}"),)
+
+
 def next_steps(
-    output: str, folder: str | None, quarantines: Sequence[str], version: str | None, *, published: bool
+    output: str,
+    folder: str | None,
+    quarantines: Sequence[str],
+    version: str | None,
+    *,
+    published: bool,
+    page: str | None = None,
 ) -> tuple[NextStep, ...]:
     """What to open or run, with paths as short as they get."""
-    steps = []
+    steps = list(report_steps(output, page)) if page is not None else []
     if published and folder is not None:
         tables = f"{_short(output)}/gold/{folder}"
         steps.append(NextStep("the tables", tables))

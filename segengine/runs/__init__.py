@@ -1,7 +1,8 @@
-"""The recipes of the command line as functions: check, train, score, run, demo, explain, promote, rollback."""
+"""The recipes of the command line as functions: check, train, score, run, demo, explain, promote and others."""
 
 from segengine.runs.champion import promote, rollback
 from segengine.runs.one_customer import explain
 from segengine.runs.recipes import check, demo, run, score, train
+from segengine.runs.report import draw_report
 
-__all__ = ["check", "demo", "explain", "promote", "rollback", "run", "score", "train"]
+__all__ = ["check", "demo", "draw_report", "explain", "promote", "rollback", "run", "score", "train"]

@@ -13,13 +13,13 @@ from segengine.job import Job
 from segengine.model import bundle, history, promotion
 from segengine.model.identity import segment_id
 from segengine.model.trained import LoadedModel
-from segengine.publish.build import Built
 from segengine.publish.facts import Attribute, RunFacts, SegmentInfo
 from segengine.publish.publication import Publication
 from segengine.report import summary as told
 from segengine.report.facts import Summary
 from segengine.runs.customers import Customers
 from segengine.runs.lenses import Lenses
+from segengine.runs.report import Drawn
 from segengine.runs.tables import Found
 
 __all__ = ["run_facts", "summary"]
@@ -100,12 +100,12 @@ def summary(
     *,
     model: LoadedModel | None = None,
     why: str = "",
-    built: Built | None = None,
     publication: Publication | None = None,
+    drawn: Drawn | None = None,
 ) -> Summary:
-    """The facts to show at the end of a run."""
+    """The facts to show at the end of a run; what is published is told as the tables have it."""
     config, total = job.config, people.totals
-    segments = told.segment_lines(built.tables) if built else told.trained_lines(model) if model else ()
+    segments = told.segment_lines(drawn.facts) if drawn else told.trained_lines(model) if model else ()
     quarantines = [p.quarantine for p in (found.lines, found.people) if p is not None and p.quarantine]
     return Summary(
         command=job.command,
@@ -120,7 +120,7 @@ def summary(
         customers=total.customers,
         customers_assigned=total.assigned_customers,
         lanes=tuple((name, lane.customers) for name, lane in total.by_lane.items()),
-        bridge=told.bridge_lines(people.bridge),
+        bridge=told.published_bridge(drawn.facts) if drawn else told.bridge_lines(people.bridge),
         features=tuple(feature.name for feature in people.chosen.features),
         left_out=tuple(people.chosen.left_out),
         **(told.model_facts(model, segments, history.gate_rows(job.store, model.version)) if model else {}),
@@ -135,6 +135,7 @@ def summary(
             quarantines,
             model.version if model else None,
             published=publication is not None,
+            page=drawn.page if drawn else None,
         ),
         seconds=sum(step.seconds for step in job.steps.done),
         step_seconds=tuple((step.what, step.seconds) for step in job.steps.done),

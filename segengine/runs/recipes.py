@@ -25,6 +25,7 @@ from segengine.runs.accounts import run_facts, summary
 from segengine.runs.customers import Customers, asked_features, customer_rows
 from segengine.runs.identify import identified
 from segengine.runs.judging import bundle_files, explained, judged, settle, told, verdict
+from segengine.runs.report import drawn_report
 from segengine.runs.tables import Found, read_and_check
 from segengine.scoring import batch
 
@@ -86,7 +87,7 @@ def score(
     listener: Listener | None = None,
 ) -> Summary:
     """Assign every customer with a model version that exists (the champion by default), and publish."""
-    with open_job("score", config, steps=6, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+    with open_job("score", config, steps=7, spark=spark, as_of=as_of, now=now, listener=listener) as job:
         found = read_and_check(job)
         with _lock(job):
             return _score_and_publish(job, found, _model(job, model))
@@ -107,7 +108,7 @@ def run(
     A new model that is refused is kept, and the champion goes on. Without a champion that is a RefusedError, unless
     `provisional` publishes the least bad model with a warning.
     """
-    with open_job("run", config, steps=7, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+    with open_job("run", config, steps=8, spark=spark, as_of=as_of, now=now, listener=listener) as job:
         found = read_and_check(job)
         with _lock(job):
             why = history.why_train(job.store, job.config, found.as_of, asked=retrain)
@@ -213,5 +214,6 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
     finally:
         scored.release()
     job.record["publication_id"] = publication.publication_id
+    drawn = drawn_report(job, publication)
     people = replace(people, warnings=(*people.warnings, *seen.warnings, *batch.group_warnings(people.rows, model)))
-    return summary(job, found, people, model=model, why=why, built=built, publication=publication)
+    return summary(job, found, people, model=model, why=why, publication=publication, drawn=drawn)

@@ -1,0 +1,8 @@
+"""Draw the HTML report of what is published now: spark-submit jobs/report.py CONFIG [options]."""
+
+import sys
+
+from segengine.cli import main
+
+if __name__ == "__main__":
+    main(["report", *sys.argv[1:]])

@@ -1,0 +1,99 @@
+"""What is drawn from the current publication: the HTML report, for people who look at no table."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segengine.config import Config
+from segengine.errors import PublicationError
+from segengine.features.prepare_numbers import NumericInput
+from segengine.job import Job, open_job
+from segengine.publish.publication import Publication, current
+from segengine.publish.read_back import customer_sample, small_tables
+from segengine.report import summary as told
+from segengine.report.bundle import ModelFacts, read_model
+from segengine.report.facts import Facts, Summary, published_facts
+from segengine.report.html import draw
+from segengine.report.plane import Plane, plane
+from segengine.report.published import READ
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from segengine.steps import Listener
+
+__all__ = ["Drawn", "draw_report", "drawn_report"]
+
+MAP_CUSTOMERS = 20_000
+"""Customers on the map: more would change no hexagon that can be seen."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn, and the facts it was drawn from; `page` is a path below the output."""
+
+    facts: Facts
+    page: str
+
+
+def draw_report(
+    config: Config | str | Path,
+    *,
+    spark: SparkSession | None = None,
+    now: dt.datetime | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Draw the report of what is published now. Raises PublicationError when nothing is."""
+    with open_job("report", config, steps=2, spark=spark, as_of=None, now=now, listener=listener) as job:
+        publication = current(job.config.output, job.spark)
+        if publication is None:
+            raise PublicationError(
+                "Nothing is published yet.", where=job.store.uri("gold"), todo="Run `segengine run CONFIG` first."
+            )
+        drawn = drawn_report(job, publication)
+        return told.published_summary(
+            drawn.facts,
+            command=job.command,
+            run_id=job.run_id,
+            next_steps=told.report_steps(job.config.output.path, drawn.page),
+            step_seconds=tuple((step.what, step.seconds) for step in job.steps.done),
+        )
+
+
+def drawn_report(job: Job, publication: Publication) -> Drawn:
+    """Draw the report of a publication into `reports/<run_id>/index.html`; drawn again, it is replaced."""
+    with job.steps.step("Drawing the report") as step:
+        tables = small_tables(job.store, job.spark, publication, READ)
+        config = job.config
+        facts = published_facts(
+            tables,
+            name=config.name,
+            currency=config.currency,
+            minor_unit=config.minor_unit,
+            timezone=config.timezone,
+        )
+        model = read_model(job.store, facts.run.model_version)
+        page = f"reports/{publication.run_id}/index.html"
+        job.store.write_atomic(page, draw(facts, model, _plane(job, facts, model)).encode())
+        step.rows_out = len(facts.segments)
+    return Drawn(facts, page)
+
+
+def _plane(job: Job, facts: Facts, model: ModelFacts) -> Plane | None:
+    """The map of a sample of the published customers."""
+    inputs = model.preparation.inputs
+    names = [str(feature["name"]) for feature in model.features]
+    customers = facts.run.customers_assigned
+    rows = customer_sample(
+        job.spark, job.config.output, names, [item.name for item in inputs], customers, MAP_CUSTOMERS
+    )
+    columns = {
+        item.name: rows[item.name].to_numpy(dtype=np.float64 if isinstance(item, NumericInput) else object)
+        for item in inputs
+    }
+    return plane(model, columns, rows["segment_key"].to_numpy(dtype=np.int64))
