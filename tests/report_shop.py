@@ -161,7 +161,8 @@ def _more(keys: Sequence[int], total: Decimal) -> dict[str, list[dict[str, Any]]
             for k, s, verdict in tried
         ],
         "gates": [
-            {"model_version": "v0002", "gate": "stability_mean", "value": 0.8, "warn_limit": 0.75, "refuse_limit": 0.6,
+            {"model_version": "v0002", "gate": f"stability_{verdict}", "value": 0.8, "warn_limit": 0.75,
+             "refuse_limit": 0.6,
              "verdict": verdict, "text": "how often it is found again"}
             for verdict in ("passed", "warned", "refused", "not_judged")
         ],
