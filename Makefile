@@ -97,6 +97,7 @@ lock:  ## write requirements/*.txt anew, with uv (UPGRADE=--upgrade for newer ve
 	@$(COMPILE) --constraint requirements/lock.txt requirements/bench.in -o requirements/bench.txt
 	@$(COMPILE) requirements/moto.in -o requirements/moto.txt
 	@$(COMPILE) --constraint requirements/lock.txt requirements/azureml.in -o requirements/azureml.txt
+	@$(COMPILE) requirements/online.in -o requirements/online.txt
 
 clean:  ## remove what builds and tests left; .venv stays
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segengine.config.cards import RfmGrid
-from segengine.config.loading import load, parse, with_as_of
+from segengine.config.loading import load, parse, with_as_of, with_places
 from segengine.config.models import Config, Features, Lanes, Output, Prepare, Quality, Retrain, Segments
 from segengine.config.reference import json_schema
 from segengine.config.rules import DEFAULT_FAMILIES, FAMILIES
@@ -44,4 +44,5 @@ __all__ = [
     "load",
     "parse",
     "with_as_of",
+    "with_places",
 ]

@@ -18,7 +18,7 @@ from segengine.config.times import parse_moment
 from segengine.config.values import SECRET_NAME
 from segengine.errors import ConfigError
 
-__all__ = ["load", "parse", "with_as_of"]
+__all__ = ["load", "parse", "with_as_of", "with_places"]
 
 PATHS: tuple[tuple[str, ...], ...] = (
     ("tables", "transactions", "path"),
@@ -91,6 +91,32 @@ def with_as_of(config: Config, as_of: str | dt.date) -> Config:
     changed = config.model_copy(update={"as_of": moment})
     changed._templates = {path: text for path, text in config._templates.items() if path != ("as_of",)}
     return changed
+
+
+def with_places(
+    config: Config, *, transactions: str | None = None, customers: str | None = None, output: str | None = None
+) -> Config:
+    """The same configuration reading and writing elsewhere; its fingerprint stays, which counts paths as written.
+
+    Raises ConfigError for a table that the configuration does not read from files.
+    """
+    tables = {}
+    for name, path in (("transactions", transactions), ("customers", customers)):
+        table = getattr(config.tables, name)
+        if path is None:
+            continue
+        if table is None or table.path is None:
+            raise ConfigError(
+                f"The configuration reads no files for {name}.",
+                where=f"tables.{name}.path",
+                found=f"asked to read {path}",
+                todo="Leave that input out, or give the table a path.",
+            )
+        tables[name] = table.model_copy(update={"path": path})
+    changed: dict[str, object] = {"tables": config.tables.model_copy(update=tables)}
+    if output is not None:
+        changed["output"] = config.output.model_copy(update={"path": output})
+    return config.model_copy(update=changed)
 
 
 def _resolve_paths(document: Document, folder: Path) -> tuple[dict[tuple[str, ...], str], list[Problem]]:

@@ -19,6 +19,7 @@ TOKEN = re.compile(r"__([a-z]+(?:_[a-z]+)*)__")
 CONDITION = re.compile(r"\s*#if ([a-z_]+)$")
 CONTEXT = ("segengine", "tools", "requirements", "pyproject.toml", "README.md", "LICENSE")
 """What the image of the components is built from, of this repository."""
+DOCKERFILES = ("Dockerfile", "online.Dockerfile")
 LEFT_OUT = ("__pycache__", "*.pyc", "node_modules", "azurite", "pack.py")
 
 
@@ -34,7 +35,7 @@ def render(source: Path, workspace: str, target: Path, *, config: Path | None = 
     if not config.is_file():
         raise ConfigError("There is no such configuration.", where=f"{workspace}.yaml: config", found=str(config))
     repository = source.parent.parent
-    environment = _copy_context(repository, source / "Dockerfile", target / "context")
+    environment = _copy_context(repository, source, target / "context")
     text = config.read_bytes()
     filled = {
         **{key: _plain(value) for key, value in values.model_dump().items()},
@@ -113,7 +114,7 @@ def _prepare(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
 
 
-def _copy_context(repository: Path, dockerfile: Path, target: Path) -> str:
+def _copy_context(repository: Path, source: Path, target: Path) -> str:
     """Copy what the image is made from; returns the start of the hash of all of it."""
     for name in CONTEXT:
         origin = repository / name
@@ -129,7 +130,8 @@ def _copy_context(repository: Path, dockerfile: Path, target: Path) -> str:
         else:
             target.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(origin, target / name)
-    shutil.copyfile(dockerfile, target / "Dockerfile")
+    for name in DOCKERFILES:
+        shutil.copyfile(source / name, target / name)
     digest = hashlib.sha256()
     for file in sorted(path for path in target.rglob("*") if path.is_file()):
         digest.update(f"{file.relative_to(target)}\0".encode())

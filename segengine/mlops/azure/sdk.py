@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,29 +13,31 @@ from typing import Any
 
 import yaml
 
-from segengine.errors import ConfigError, InfrastructureError
+from segengine.errors import ConfigError, InfrastructureError, ModelError
 
-__all__ = ["ASSETS", "client", "submit", "validate"]
+__all__ = ["ASSETS", "client", "is_called_for", "register", "submit", "validate", "wait_for"]
 
 ASSETS = (
     ("datastore.yml", "load_datastore", "datastores"),
-    ("compute.yml", "load_compute", "compute"),
     ("environment.yml", "load_environment", "environments"),
     ("online/environment.yml", "load_environment", "environments"),
     ("data/*.yml", "load_data", "data"),
     ("components/*.yml", "load_component", "components"),
 )
-"""What `segengine azure submit --assets` creates, in this order: pattern, loader of the SDK, client's collection."""
+SCHEDULES = (("schedules/*.yml", "load_schedule", "schedules"),)
+ENDPOINTS = (
+    ("batch/endpoint.yml", "load_batch_endpoint", "batch_endpoints"),
+    ("batch/deployment.yml", "load_pipeline_component_batch_deployment", "batch_deployments"),
+    ("online/endpoint.yml", "load_online_endpoint", "online_endpoints"),
+    ("online/deployment.yml", "load_online_deployment", "online_deployments"),
+    ("monitor.yml", "load_schedule", "schedules"),
+)
+"""What `register` creates, in this order: files, loader of the SDK, the client's collection."""
 LOADERS = (
-    *((pattern, loader) for pattern, loader, _ in ASSETS),
+    *((files, loader) for files, loader, _ in (*ASSETS, *SCHEDULES, *ENDPOINTS)),
+    ("compute.yml", "load_compute"),
     ("pipelines/*.yml", "load_job"),
-    ("schedules/*.yml", "load_schedule"),
-    ("monitor.yml", "load_schedule"),
-    ("batch/endpoint.yml", "load_batch_endpoint"),
     ("batch/pipeline.yml", "load_component"),
-    ("batch/deployment.yml", "load_pipeline_component_batch_deployment"),
-    ("online/endpoint.yml", "load_online_endpoint"),
-    ("online/deployment.yml", "load_online_deployment"),
 )
 
 
@@ -107,6 +110,39 @@ def submit(folder: Path, pipeline: str, inputs: dict[str, Path | str], ml: Any) 
             given = Input(type="uri_file", path=str(value)) if isinstance(value, Path) else value
             setattr((job.jobs[step] if step else job).inputs, inside, given)
         return str(ml.jobs.create_or_update(job).name)
+
+
+def register(folder: Path, ml: Any, *, schedules: bool = False, endpoints: bool = False) -> list[str]:
+    """Create or replace what the files of a rendered folder describe; returns their paths in the order taken."""
+    done = []
+    for files, loader, collection in (*ASSETS, *(SCHEDULES * schedules), *(ENDPOINTS * endpoints)):
+        for file in sorted(folder.glob(files)):
+            with _quiet():
+                entity, made = loader_of(loader)(file), getattr(ml, collection)
+                if hasattr(made, "create_or_update"):
+                    made.create_or_update(entity)
+                else:
+                    made.begin_create_or_update(entity).result()
+            done.append(file.relative_to(folder).as_posix())
+    return done
+
+
+def wait_for(job: str, ml: Any) -> None:
+    """Follow a job to its end. ModelError when it does not complete: its steps say why."""
+    ml.jobs.stream(job)
+    state = str(ml.jobs.get(job).status)
+    if state != "Completed":
+        raise ModelError(
+            f"Job {job} ended as {state}.", todo="Open it in the studio; docs/runbook.md says what exit codes mean."
+        )
+
+
+def is_called_for(file: Path) -> bool:
+    """Whether a retrain.json calls for a training. ConfigError when the file is none."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))["call"] is True
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError("That is no retrain.json of the monitor step.", where=str(file), found=repr(error)) from error
 
 
 @contextlib.contextmanager
