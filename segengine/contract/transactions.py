@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckedLines", "Settled", "check_transactions", "line_totals"]
 
+PARTITION = "_segengine_partition"
 log = logging.getLogger(__name__)
 
 DAY_US = 86_400_000_000
@@ -268,10 +269,11 @@ def _lines(found: Lines, window: Window, latest: bool, share: Column | None) -> 
         ("channel", "channel", ours.CHANNEL),
         ("discount", "discount_e4", ours.DISCOUNT_E4),
     )
-    # Spark would move a deterministic filter below the projections, and compute all that it names a second time.
+    # Spark would move the filter below the projections and compute all that it names a second time, but not below one
+    # that is not deterministic.
     is_line = _is_line(found, window) & (F.lit(True) if share is None else share != KNOWN)
-    is_line = is_line | (F.spark_partition_id() < 0)
-    return classified.filter(is_line).select(
+    here = classified.withColumn(PARTITION, F.spark_partition_id())
+    return here.filter(is_line | (F.col(PARTITION) < 0)).select(
         F.col(ours.ID).alias("customer_id"),
         F.coalesce(F.col(ours.ORDER), day, F.lit("")).alias("order_id"),
         F.col(ours.AT).alias("ordered_at"),

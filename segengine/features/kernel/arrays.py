@@ -32,6 +32,32 @@ def changes(values: Integers) -> Marks:
     return changes
 
 
+def by_pair(group: Integers, groups: int, value: Integers) -> Integers:
+    """An order in which groups rise, and equal values of a group stand together; ties and values are in any order.
+
+    `group` is from 0 to below `groups`. One sort of a number made of both is many times faster than a sort by two keys.
+    """
+    bits = max(1, (groups - 1).bit_length())
+    key = (group.astype(np.uint64) << np.uint64(64 - bits)) | (value.view(np.uint64) >> np.uint64(bits))
+    by: Integers = np.argsort(key)
+    same, value = ~changes(key[by].view(np.int64)), value[by]
+    if (same & changes(value)).any():  # two values of a group share the bits that there was room for
+        by = np.lexsort((value[np.argsort(by)], group))
+    return by
+
+
+def by_pair_in_order(group: Integers, value: Integers) -> Integers:
+    """The order by group, then by value; ties are in any order."""
+    if not len(group):
+        return group
+    low = int(value.min())
+    bits = (int(value.max()) - low).bit_length()
+    if bits + int(group.max()).bit_length() > 62:
+        return np.lexsort((value, group))
+    by: Integers = np.argsort((group << bits) | (value - low))
+    return by
+
+
 def counted(marks: Marks) -> Integers:
     return marks.astype(np.int64)
 
@@ -43,12 +69,13 @@ def half_up(values: NDArray[np.float64]) -> Integers:
 
 
 def exact_sums(values: Integers, starts: Integers) -> Integers:
-    """Exact sums of the runs that begin at `starts`; OverflowError when one does not fit into 64 bits."""
+    """Exact sums of the runs that begin at `starts`, the first at 0; OverflowError when one does not fit into 64 bits."""
     if not len(starts):
         return np.zeros(0, dtype=np.int64)
     if not values.any():
         return np.zeros(len(starts), dtype=np.int64)
-    sums: Integers = np.add.reduceat(values, starts)
+    upto = np.cumsum(values)[np.append(starts[1:], len(values)) - 1]  # it may wrap around; differences do not care
+    sums: Integers = np.diff(upto, prepend=0)
     largest = max(abs(int(values.max())), abs(int(values.min())))
     if largest * len(values) >= NEVER and np.abs(np.add.reduceat(values.astype(np.float64), starts)).max() > 9.2e18:
         raise OverflowError("ARITHMETIC_OVERFLOW: a sum does not fit into 64 bits")

@@ -8,7 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from segengine.features.kernel.arrays import MISSING, NEVER, Integers, added, changes, counted, exact_sums, together
+from segengine.features.kernel.arrays import (
+    MISSING,
+    NEVER,
+    Integers,
+    added,
+    by_pair_in_order,
+    changes,
+    counted,
+    exact_sums,
+    together,
+)
 from segengine.features.kernel.fold import spend_by_category
 from segengine.features.kernel.measure import Measured
 from segengine.features.kernel.plan import RHYTHM, SUMS, Plan
@@ -59,7 +69,7 @@ def finished(found: Measured, plan: Plan) -> pa.Table:
 
 def _rhythm(position: Integers, day: Integers, money: Integers, customers: int) -> dict[str, Integers]:
     """Gaps between different days with an order, different months with one, and what was bought on the first day."""
-    by = np.lexsort((day, position))
+    by = by_pair_in_order(position, day)
     position, day = position[by], day[by]
     different = np.flatnonzero(changes(position) | changes(day))
     position, day, money = position[different], day[different], exact_sums(money[by], different)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from segengine.features.kernel.arrays import (
     NEVER,
     Integers,
     Marks,
+    by_pair,
     changes,
     counted,
     exact_sums,
@@ -86,9 +87,9 @@ class _Lines:
     quantity: NDArray[np.float64]
     discount_e4: Integers
     repeats: Marks
-    """The line before is the same row of the same order."""
+    """Another line is the same row of the same order: of equal rows all but one."""
     new_product: Marks
-    """The first purchase of its product in the order."""
+    """A purchase of its product in the order, one of each."""
     rows: Integers
     """Where the line stands in the table."""
 
@@ -96,7 +97,7 @@ class _Lines:
 def folded(lines: pa.Table, plan: Plan) -> Entries:
     """Entries of these lines (at least one); all lines of an order have to be among them."""
     ids = lines["customer_id"].combine_chunks().dictionary_encode()
-    line = _sorted(lines, ids.indices.to_numpy().astype(np.int64), plan)
+    line = _sorted(lines, ids.indices.to_numpy().astype(np.int64), len(ids.dictionary), plan)
     dropped = line.repeats if plan.drop_duplicates else np.zeros_like(line.repeats)
     purchase = (line.kind == SALE) & ~dropped
     starts = np.flatnonzero(line.starts)
@@ -118,37 +119,33 @@ def _or_missing(moments_us: Integers) -> Integers:
     return np.where(moments_us == NEVER, MISSING, moments_us)
 
 
-def _sorted(lines: pa.Table, customer: Integers, plan: Plan) -> _Lines:
-    order, row = numbers(lines, "order_hash", 0), numbers(lines, "row_hash", 0)
-    kind = lines["kind"].to_numpy()
-    product = known = None
-    if plan.products:
-        product = numbers(lines, "product_hash", 0)
-        known = (kind == SALE) & lines["product_hash"].is_valid().to_numpy()
-        product[~known] = 0
-    by = np.lexsort((row, order, customer) if product is None else (row, product, order, customer))
-    customer, order, row = customer[by], order[by], row[by]
-    new_order = changes(customer) | changes(order)
-    new_product = np.zeros(len(by), dtype=np.bool_)
-    if product is not None and known is not None:
-        known = known[by]
-        before = np.concatenate(([False], known[:-1]))
-        new_product = known & (new_order | ~before | changes(product[by]))
-    at_us = numbers(lines, "at_us", MISSING)[by]
-    found = _Lines(
+def _sorted(lines: pa.Table, customer: Integers, customers: int, plan: Plan) -> _Lines:
+    order = numbers(lines, "order_hash", 0)
+    by = by_pair(customer, customers, order)
+    customer, order = customer[by], order[by]
+    at_us, kind = numbers(lines, "at_us", MISSING)[by], lines["kind"].to_numpy()[by]
+    starts = changes(customer) | changes(order)
+    piece = _piece(at_us, plan)
+    cut = changes(piece) & ~starts
+    place = np.cumsum(starts) - 1
+    if cut.any():  # nearly all orders have one piece
+        again = np.lexsort((piece, place))
+        by, at_us, kind, customer, order = by[again], at_us[again], kind[again], customer[again], order[again]
+        cut = changes(piece[again]) & ~starts
+    repeats, new_product = _marks(lines, by, kind, place, place[cut], plan)
+    return _Lines(
         customer=customer,
         order=order,
-        starts=new_order,
+        starts=starts | cut,
         at_us=at_us,
         amount_e4=numbers(lines, "amount_e4", 0)[by],
-        kind=kind[by],
+        kind=kind,
         quantity=lines["quantity"].to_numpy()[by] if plan.quantity else np.full(len(by), np.nan),
         discount_e4=np.abs(numbers(lines, "discount_e4", 0)[by]) if plan.discount else np.zeros_like(order),
-        repeats=~new_order & ~changes(row),
+        repeats=repeats,
         new_product=new_product,
         rows=by,
     )
-    return _cut(found, _piece(at_us, plan))
 
 
 def _piece(at_us: Integers, plan: Plan) -> Integers:
@@ -158,14 +155,36 @@ def _piece(at_us: Integers, plan: Plan) -> Integers:
     return np.where(at_us == MISSING, MISSING, local(at_us, plan) // DAY_US)
 
 
-def _cut(line: _Lines, piece: Integers) -> _Lines:
-    """The lines with an entry for each piece of an order: nearly all orders have one."""
-    if not (changes(piece) & ~line.starts).any():
-        return line
-    order: Integers = np.cumsum(line.starts, dtype=np.int64)
-    by = np.lexsort((piece, order))
-    moved = {each.name: getattr(line, each.name)[by] for each in fields(line)}
-    return _Lines(**{**moved, "starts": changes(order[by]) | changes(piece[by])})
+def _marks(
+    lines: pa.Table, by: Integers, kind: NDArray[np.int8], place: Integers, cut: Integers, plan: Plan
+) -> tuple[Marks, Marks]:
+    """Lines that repeat the row of another one of their order, and the first purchases of a product in an order.
+
+    `place` numbers the orders of the lines, which stand in the order `by`. Which of equal lines is marked is of no
+    account, but in the orders `cut` in pieces: there it is the one with the least row.
+    """
+    row = numbers(lines, "row_hash", 0)[by]
+    repeats = _later(place, row)
+    new_product = np.zeros(len(by), dtype=np.bool_)
+    if not plan.products:
+        return repeats, new_product
+    product = numbers(lines, "product_hash", 0)[by]
+    bought = np.flatnonzero((kind == SALE) & lines["product_hash"].is_valid().to_numpy()[by])
+    new_product[bought] = ~_later(place[bought], product[bought])
+    if len(cut):
+        bought = bought[np.isin(place[bought], cut)]
+        bought = bought[np.lexsort((row[bought], product[bought], place[bought]))]
+        new_product[bought] = changes(place[bought]) | changes(product[bought])
+    return repeats, new_product
+
+
+def _later(place: Integers, value: Integers) -> Marks:
+    """Of the elements with the same place and value all but one; places rise."""
+    later = np.zeros(len(place), dtype=np.bool_)
+    if len(place):
+        by = by_pair(place, int(place[-1]) + 1, value)
+        later[by] = ~changes(place[by]) & ~changes(value[by])
+    return later
 
 
 def _line_sums(line: _Lines, dropped: Marks, purchase: Marks) -> dict[str, Integers]:
