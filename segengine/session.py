@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LOGS = "SEGENGINE_SPARK_LOGS"
 """Set this variable to see what Java and Spark say."""
+CLASS_ARCHIVE = "spark-classes.jsa"
+"""What set-up has Java write (tools/archive_classes.py), beside the folder of JARs."""
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 DELTA_PACKAGES = {
@@ -226,6 +228,9 @@ def _local_options() -> dict[str, str]:
     # The C1-only JIT tiers are left alone: long jobs need C2. Class data sharing shortens the start. JDBC drivers and
     # ORC pass wall clock through Java's zone: UTC skips no hour.
     java_options = ["-Xshare:auto", "-XX:+UseParallelGC", "-Duser.timezone=UTC"]
+    archive = Path(sys.prefix) / "share" / "segengine" / CLASS_ARCHIVE
+    if archive.is_file():  # one that another Java wrote is passed over, without the warning
+        java_options += [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
     if not os.environ.get(LOGS):
         java_options.append(f"-Dlog4j2.configurationFile={quiet.as_uri()}")
     return {

@@ -69,7 +69,7 @@ def half_up(values: NDArray[np.float64]) -> Integers:
 
 
 def exact_sums(values: Integers, starts: Integers) -> Integers:
-    """Exact sums of the runs that begin at `starts`, the first at 0; OverflowError when one does not fit into 64 bits."""
+    """Exact sums of the runs from each of `starts` (the first is 0) on; OverflowError when one needs over 64 bits."""
     if not len(starts):
         return np.zeros(0, dtype=np.int64)
     if not values.any():
