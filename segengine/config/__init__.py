@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segengine.config.cards import RfmGrid
+from segengine.config.cards import Names, RfmGrid
 from segengine.config.loading import load, parse, with_as_of, with_places
 from segengine.config.models import Config, Features, Lanes, Output, Prepare, Quality, Retrain, Segments
 from segengine.config.reference import json_schema
@@ -31,6 +31,7 @@ __all__ = [
     "History",
     "JdbcOptions",
     "Lanes",
+    "Names",
     "Output",
     "Prepare",
     "Quality",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -13,11 +13,23 @@ from segengine.config.rfm_cells import wrong_cells
 if TYPE_CHECKING:
     from segengine.config.models import Config
 
-__all__ = ["RfmGrid", "of_rfm_grid"]
+__all__ = ["Names", "RfmGrid", "of_rfm_grid"]
 
 CellName = Annotated[str, StringConstraints(min_length=1, max_length=60)]
 Cells = Annotated[Mapping[CellName, Text], Frozen]
 RFM_NAMES = ("recency_days", "frequency_orders", "monetary_total")
+
+
+class Names(Part):
+    """How segments are named, described and acted on."""
+
+    language: Literal["en", "de"] = Field("en", description="The language of names, descriptions, rules and actions.")
+    vocabulary: Text | None = Field(
+        None, description="A YAML file with words of your own, laid over those of the language key by key."
+    )
+    playbook: Text | None = Field(
+        None, description="A YAML file that says which action suits which segment; conf/playbook.yaml when absent."
+    )
 
 
 class RfmGrid(Part):

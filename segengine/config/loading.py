@@ -24,6 +24,8 @@ PATHS: tuple[tuple[str, ...], ...] = (
     ("tables", "transactions", "path"),
     ("tables", "customers", "path"),
     ("output", "path"),
+    ("names", "vocabulary"),
+    ("names", "playbook"),
 )
 
 

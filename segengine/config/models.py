@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints, model_validator
 
 from segengine.config import rules
-from segengine.config.cards import RfmGrid, of_rfm_grid
+from segengine.config.cards import Names, RfmGrid, of_rfm_grid
 from segengine.config.document import redact
 from segengine.config.part import Frozen, Part, Text, known_key, refuse
 from segengine.config.sources import Tables
@@ -121,6 +121,12 @@ class Segments(Part):
 
     k: KValue = Field((3, 10), description="How many segments: a number, or the least and the most to try. 2 to 50.")
     min_share: float = Field(0.03, ge=0, lt=1, description="No segment holds a smaller share of the customers.")
+    rare: Literal["refuse", "keep", "merge"] = Field(
+        "refuse",
+        description="What becomes of a number of segments with one below min_share. refuse: another is taken; keep: "
+        "it counts like any other, and the summary warns; merge: where no number passes, the small segments are "
+        "dissolved into the nearest ones.",
+    )
     max_share: float = Field(0.80, gt=0, le=1, description="No segment holds a larger share of the customers.")
     by: Text | None = Field(
         None,
@@ -130,6 +136,11 @@ class Segments(Part):
     by_min_customers: int = Field(100, ge=1, description="Values of by with fewer customers share one group, other.")
     restarts: int = Field(10, ge=1, le=1000, description="Starts per number of segments; the best one counts.")
     seed: int = Field(7, ge=0, le=2**31 - 1, description="Start of random numbers: same seed, same segments.")
+
+    @property
+    def least_share(self) -> float:
+        """The share that a segment has to have: min_share, unless rare ones are kept."""
+        return 0.0 if self.rare == "keep" else self.min_share
 
     @model_validator(mode="after")
     def _check_shares(self) -> Segments:
@@ -185,6 +196,7 @@ class Config(Part):
     prepare: Prepare = Field(Prepare(), description="How features become comparable numbers.")
     lanes: Lanes = Field(Lanes(), description="When a customer is too new to be put in a segment.")
     segments: Segments = Field(Segments(), description="How many segments, and how large.")
+    names: Names = Field(Names(), description="How segments are named, described and acted on.")
     rfm_grid: RfmGrid | None = Field(
         None, description="An RFM grid as a second lens beside the segments; none when absent."
     )

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BINS", "RFM_FEATURES", "cuts_of", "learn", "score", "share_outside"]
+__all__ = ["BINS", "FILE", "RFM_FEATURES", "cuts_of", "learn", "score", "share_outside"]
 
+FILE = "rfm_grid.json"
+"""The file of a model version with the cut points."""
 RFM_FEATURES = ("recency_days", "frequency_orders", "monetary_total")
 BINS = range(2, 11)
 """Cut points are learnt for each of these numbers of bins: another number in the configuration needs no new model."""

@@ -17,6 +17,7 @@ from segengine.model.choose import KDecision, choose, survivors
 from segengine.model.deep import deepen
 from segengine.model.group_sample import Sizes, joined
 from segengine.model.groups import OTHER, Key, named
+from segengine.model.rare import merged
 from segengine.model.sample import prepared_sample
 from segengine.model.sweep import sweep
 
@@ -89,7 +90,9 @@ def search(
     points = prepared_sample(sample, preparation).points
     limits = config.segments
     trials = sweep(points, config.k_values, restarts=limits.restarts, seed=seed)
-    shares = {"min_share": limits.min_share, "max_share": limits.max_share}
+    shares = {"min_share": limits.least_share, "max_share": limits.max_share}
+    if limits.rare == "merge" and not survivors(trials, **shares):
+        trials = merged(trials, points, min_share=limits.min_share, fewest=min(config.k_values), seed=seed)
     whole = {} if is_group else survivors(trials, **shares)
     deep = deepen(points, {k: trial.labels for k, trial in whole.items() if trial.labels is not None}, seed=seed)
     decision = choose(trials, deep, **shares, provisional=provisional)

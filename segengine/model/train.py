@@ -127,7 +127,7 @@ def _fitted(rows: DataFrame, preparation: Preparation, searched: Searched, confi
         if routing is not None:
             fits = settle(points.rows, starts)
         else:
-            low, high = config.segments.min_share, config.segments.max_share
+            low, high = config.segments.least_share, config.segments.max_share
             sample = searched.found[0].points
             fits = [contest(points.rows, starts[0], seed=seed, min_share=low, max_share=high, sample=sample)]
     finally:

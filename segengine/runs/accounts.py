@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 import segengine
 from segengine import contract, features
@@ -34,7 +35,7 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, len
         if row.table == main and row.outcome in rows:
             rows[row.outcome] += row.rows
     infos = [
-        SegmentInfo(key, segment_id(key), name, i, model.group_of(i), stability=stability)
+        replace(SegmentInfo(key, segment_id(key), name, i, model.group_of(i), stability=stability), **_told(lenses, i))
         for i, (key, name, stability) in enumerate(zip(model.segment_keys, model.names, model.stability, strict=True))
     ]
     return RunFacts(
@@ -62,6 +63,7 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, len
         segengine_version=segengine.__version__,
         spark_version=job.spark.version,
         attributes=_attributes(config, found.people),
+        differences=lenses.tellings.differences if lenses.tellings else {},
         rfm_cells=lenses.rfm_cells,
         protected_mix=lenses.protected_mix,
         bridge=people.bridge,
@@ -69,6 +71,10 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, len
         k_candidates=history.candidate_rows(job.store, model.version),
         warning=promotion.warning_of(job.store, model.version),
     )
+
+
+def _told(lenses: Lenses, index: int) -> dict[str, Any]:
+    return dict(vars(lenses.tellings.told[index])) if lenses.tellings else {}
 
 
 def _attributes(config: Config, people: contract.CheckedCustomers | None) -> tuple[Attribute, ...]:

@@ -40,7 +40,7 @@ def judged(job: Job, model: TrainedModel, champion: LoadedModel | None) -> tuple
             k_refused=model.decision.sentence.rstrip(".") if model.decision.is_provisional else "",
             smallest_share=float(model.metrics["smallest_share"]),
             largest_share=float(model.metrics["largest_share"]),
-            min_share=limits.min_share,
+            min_share=limits.least_share,
             max_share=limits.max_share,
             in_groups=model.grouping is not None,
             macro_silhouette=model.metrics.get("macro_silhouette"),

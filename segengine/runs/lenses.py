@@ -1,4 +1,4 @@
-"""What is told of the scored customers beside their segments: the RFM grid, and the mix of protected attributes."""
+"""What is told of the scored customers: cards of segments, the RFM grid, the mix of protected attributes."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any
 from segengine import contract, features
 from segengine.job import Job
 from segengine.model import bundle
+from segengine.model.identity import segment_id
 from segengine.model.mix import MEDIUM
-from segengine.model.rfm_grid import cuts_of, share_outside
+from segengine.model.rfm_grid import FILE, cuts_of, share_outside
 from segengine.model.trained import LoadedModel
-from segengine.scoring.counted import Counted, cell_rows, count
+from segengine.runs import cards
+from segengine.scoring.counted import Counted, cell_rows
 from segengine.scoring.protected import Mix, protected_mix
 from segengine.scoring.rfm import with_rfm
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["RFM_FILE", "Lenses", "look", "with_grid"]
-
-RFM_FILE = "rfm_grid.json"
-"""The file of a model version with the cut points of the RFM grid."""
+__all__ = ["Lenses", "look", "with_grid"]
 
 
 @dataclass(frozen=True)
 class Lenses:
-    """Who is where, rows of the tables rfm_cells and protected_mix, and what the summary should warn of."""
+    """Who is where, what is told of each segment, rows of rfm_cells and protected_mix, what the summary warns of."""
 
     counted: tuple[Counted, ...]
+    tellings: cards.Tellings | None
     rfm_cells: tuple[Mapping[str, Any], ...]
     protected_mix: tuple[Mapping[str, Any], ...]
     warnings: tuple[str, ...]
@@ -40,16 +40,21 @@ def with_grid(job: Job, scored: DataFrame, model: LoadedModel) -> DataFrame:
     return with_rfm(scored, _learnt(job, model), job.config.rfm_grid)
 
 
-def look(job: Job, people: contract.CheckedCustomers | None, scored: DataFrame, model: LoadedModel) -> Lenses:
-    """Count the scored customers by cell, and by values of protected attributes."""
-    counted = count(scored)
+def look(
+    job: Job, people: contract.CheckedCustomers | None, scored: DataFrame, model: LoadedModel, *, trained: bool
+) -> Lenses:
+    """Look at the scored customers. `trained`: the model was made in this run."""
+    counted, tellings = cards.tell(job, scored, model, trained=trained)
     cells = cell_rows(counted, job.config.rfm_grid)
     mix = _mix(job, people, scored, model)
-    return Lenses(counted, tuple(cells), mix.rows, (*_grid_warnings(job, model), *_mix_warnings(mix)))
+    rare = _rare_warnings(job, model, tellings, counted)
+    told = ["The model is from before segments had cards: train again to get them."]
+    warnings = (*(tellings.warnings if tellings else told), *rare, *_grid_warnings(job, model), *_mix_warnings(mix))
+    return Lenses(counted, tellings, tuple(cells), mix.rows, warnings)
 
 
 def _learnt(job: Job, model: LoadedModel) -> Mapping[str, Any] | None:
-    return None if job.config.rfm_grid is None else bundle.read_more(job.store, model.version, RFM_FILE)
+    return None if job.config.rfm_grid is None else bundle.read_more(job.store, model.version, FILE)
 
 
 def _mix(job: Job, people: contract.CheckedCustomers | None, scored: DataFrame, model: LoadedModel) -> Mix:
@@ -57,6 +62,26 @@ def _mix(job: Job, people: contract.CheckedCustomers | None, scored: DataFrame, 
         return Mix((), {})
     columns = features.attribute_columns(job.config)
     return protected_mix(scored, {name: columns[name] for name in people.protected}, people.numeric, model.k)
+
+
+def _rare_warnings(
+    job: Job, model: LoadedModel, tellings: cards.Tellings | None, counted: Sequence[Counted]
+) -> Sequence[str]:
+    """Segments that are too small by now, or were kept so; of a group, by its customers."""
+    sizes = dict.fromkeys(range(model.k), 0)
+    for one in counted:
+        sizes[one.segment] += one.customers
+    told, least = [], job.config.segments.min_share
+    for first, stop in cards.ranges_of(model):
+        total = sum(sizes[index] for index in range(first, stop))
+        for index in range(first, stop):
+            if total and sizes[index] < least * total:
+                name = tellings.told[index].name if tellings else model.names[index]
+                told.append(
+                    f"{segment_id(model.segment_keys[index])} '{name}' has {sizes[index]:,} customers, "
+                    f"{sizes[index] / total:.1%}, fewer than segments.min_share {least:.1%}: too few to rely on."
+                )
+    return told
 
 
 def _mix_warnings(mix: Mix) -> Sequence[str]:

@@ -14,13 +14,13 @@ from segengine.errors import BundleError, RefusedError
 from segengine.features import Chosen
 from segengine.job import Job, open_job
 from segengine.kept import keep
-from segengine.model import bundle, history, rfm_grid
+from segengine.model import bundle, history
 from segengine.model.train import train as train_model
 from segengine.publish.build import build_tables
 from segengine.publish.lock import publication_lock
 from segengine.publish.publication import current, publish, read_current
 from segengine.report.facts import Summary
-from segengine.runs import lenses
+from segengine.runs import cards, lenses
 from segengine.runs.accounts import run_facts, summary
 from segengine.runs.customers import Customers, asked_features, customer_rows
 from segengine.runs.identify import identified
@@ -151,6 +151,7 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
             rows, seed = people.rows.where("lane is null"), job.config.segments.seed
             model = train_model(rows, people.chosen, job.config, seed=seed, provisional=provisional)
             model = identified(job, rows, model, champion)
+            model, more = cards.named(job, rows, model, champion)
             step.rows_in, step.rows_out = people.totals.assigned_customers, model.k
         gates = judged(job, model, champion)
         with job.steps.step("Saving the model"):
@@ -158,8 +159,6 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
             facts = history.facts(
                 model, job.config, run_id=job.run_id, created_at=job.started_at, as_of=found.as_of, why=why
             )
-            learnt = rfm_grid.learn(model.sample.columns) if model.sample is not None else None
-            more = {} if learnt is None else {lenses.RFM_FILE: learnt}
             more |= bundle_files(job, found, model, gates, version, why)
             bundle.save(model, job.store, version=version, manifest_extra={**facts, **verdict(gates)}, more=more)
             settle(job, version, gates, why, provisional=provisional)
@@ -192,7 +191,7 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
     output = job.config.output
     with job.steps.step("Scoring customers") as step:
         scored = keep(lenses.with_grid(job, batch.score(people.rows, model), model))
-        seen = lenses.look(job, found.people, scored.rows, model)
+        seen = lenses.look(job, found.people, scored.rows, model, trained=bool(why))
         published = current(output, job.spark) is not None
         previous = read_current(job.spark, output, "customers") if published else None
         built = build_tables(scored.rows, run_facts(job, found, people, model, seen), previous_customers=previous)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from segengine import contract, features, io
 from segengine.job import Job
+from segengine.model.wording import wording
 from segengine.state import Night, check_night
 
 __all__ = ["Found", "read_and_check", "read_people"]
@@ -28,6 +29,7 @@ class Found:
 def read_and_check(job: Job) -> Found:
     """Read the configured tables and judge every row; rejected ones go to quarantine."""
     config, people = job.config, None
+    wording(config)  # words and playbook that cannot be used stop a run before it reads anything
     if config.tables.customers is not None:
         with job.steps.step("Checking customers") as step:
             people = read_people(job)
