@@ -28,7 +28,8 @@ class Names(Part):
         None, description="A YAML file with words of your own, laid over those of the language key by key."
     )
     playbook: Text | None = Field(
-        None, description="A YAML file that says which action suits which segment; conf/playbook.yaml when absent."
+        None,
+        description="A YAML file that says which action suits which segment; conf/names/playbook.yaml when absent.",
     )
 
 

@@ -266,7 +266,7 @@ def test_a_playbook_that_leaves_somebody_out_or_is_misspelt_is_refused(tmp_path,
 
 def test_the_example_of_a_playbook_is_the_one_that_is_used_without_any(repository):
     packaged = repository / "segengine" / "model" / "words" / "playbook.en.yaml"
-    assert (repository / "conf" / "playbook.yaml").read_text() == packaged.read_text()
+    assert (repository / "conf" / "names" / "playbook.yaml").read_text() == packaged.read_text()
 
 
 def test_both_languages_have_the_same_texts_and_values():
