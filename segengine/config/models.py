@@ -121,7 +121,7 @@ class Segments(Part):
 
     k: KValue = Field((3, 10), description="How many segments: a number, or the least and the most to try. 2 to 50.")
     min_share: float = Field(0.03, ge=0, lt=1, description="No segment holds a smaller share of the customers.")
-    rare: Literal["refuse", "keep", "merge"] = Field(
+    too_small: Literal["refuse", "keep", "merge"] = Field(
         "refuse",
         description="What becomes of a number of segments with one below min_share. refuse: another is taken; keep: "
         "it counts like any other, and the summary warns; merge: where no number passes, the small segments are "
@@ -140,7 +140,7 @@ class Segments(Part):
     @property
     def least_share(self) -> float:
         """The share that a segment has to have: min_share, unless rare ones are kept."""
-        return 0.0 if self.rare == "keep" else self.min_share
+        return 0.0 if self.too_small == "keep" else self.min_share
 
     @model_validator(mode="after")
     def _check_shares(self) -> Segments:

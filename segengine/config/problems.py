@@ -94,7 +94,10 @@ def _problem(path: KeyPath, wrong: Wrong) -> Problem:
 def _unknown(path: KeyPath, known: tuple[str, ...]) -> Problem:
     key = str(path[-1])
     hints = [NOT_YET[key]] if key in NOT_YET else []
-    near = get_close_matches(key, known, n=1, cutoff=0.6) or get_close_matches(key.lower(), known, n=1, cutoff=0.5)
+    near = [name for name in known if sorted(name) == sorted(key.lower())]  # letters that swapped places
+    near = (
+        near or get_close_matches(key, known, n=1, cutoff=0.6) or get_close_matches(key.lower(), known, n=1, cutoff=0.5)
+    )
     places = [place[:-1] for place in _places().get(key, ()) if place[:-1] != path[:-1]]
     if near and not hints:
         hints.append(f"Did you mean {near[0]}?")

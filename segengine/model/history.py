@@ -28,8 +28,8 @@ def recipe_fingerprint(config: Config) -> str:
     """SHA-256 of the sections that decide what a model looks like: another one means the champion is out of date."""
     plain = config.model_dump(mode="json", include=set(RECIPE))
     by, customers = config.segments.by, config.tables.customers
-    if config.segments.rare == "refuse":  # as before there was a choice
-        del plain["segments"]["rare"]
+    if config.segments.too_small == "refuse":  # as before there was a choice
+        del plain["segments"]["too_small"]
     if by is None:  # the fingerprint is that of a segengine that knew no groups
         plain["segments"] = {key: value for key, value in plain["segments"].items() if not key.startswith("by")}
     elif customers is not None:

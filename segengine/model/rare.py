@@ -27,9 +27,7 @@ def dissolve(points: Floats, centres: Floats, *, min_share: float, fewest: int, 
     return centres
 
 
-def merged(
-    trials: Sequence[Trial], points: Floats, *, min_share: float, fewest: int, seed: int
-) -> tuple[Trial, ...]:
+def merged(trials: Sequence[Trial], points: Floats, *, min_share: float, fewest: int, seed: int) -> tuple[Trial, ...]:
     """The trials of a sweep in which no k passes, each k replaced by what larger ones leave when dissolved.
 
     Of several that leave as many segments the one with the lowest inertia counts; a k that nothing leaves stays as it

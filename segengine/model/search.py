@@ -91,7 +91,7 @@ def search(
     limits = config.segments
     trials = sweep(points, config.k_values, restarts=limits.restarts, seed=seed)
     shares = {"min_share": limits.least_share, "max_share": limits.max_share}
-    if limits.rare == "merge" and not survivors(trials, **shares):
+    if limits.too_small == "merge" and not survivors(trials, **shares):
         trials = merged(trials, points, min_share=limits.min_share, fewest=min(config.k_values), seed=seed)
     whole = {} if is_group else survivors(trials, **shares)
     deep = deepen(points, {k: trial.labels for k, trial in whole.items() if trial.labels is not None}, seed=seed)

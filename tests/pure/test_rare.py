@@ -35,12 +35,11 @@ def test_small_segments_go_to_the_nearest_ones_the_smallest_first():
 def test_where_no_number_passes_what_larger_ones_leave_is_tried():
     x = points()
     trials = sweep(x, range(2, 5), restarts=5, seed=1)
-    limits = {"min_share": 0.03, "max_share": 0.9}
-    assert not survivors([trial for trial in trials if trial.k > 2], **limits)
+    assert not survivors([trial for trial in trials if trial.k > 2], min_share=0.03, max_share=0.9)
     plain = [dataclasses.replace(trial, skipped="not tried") if trial.k == 2 else trial for trial in trials]
     tried = merged(plain, x, min_share=0.03, fewest=2, seed=1)
     assert [trial.k for trial in tried] == [2, 3, 4]
-    decision = choose(tried, **limits)
+    decision = choose(tried, min_share=0.03, max_share=0.9)
     assert decision.k == 2
     best = next(trial for trial in tried if trial.k == 2)
     assert best.shares.min() >= 0.03
@@ -48,8 +47,8 @@ def test_where_no_number_passes_what_larger_ones_leave_is_tried():
 
 
 def test_kept_rare_segments_have_no_least_share_and_the_default_leaves_old_models_current():
-    assert config(segments={"rare": "keep", "min_share": 0.05}).segments.least_share == 0
-    assert config(segments={"rare": "merge", "min_share": 0.05}).segments.least_share == 0.05
+    assert config(segments={"too_small": "keep", "min_share": 0.05}).segments.least_share == 0
+    assert config(segments={"too_small": "merge", "min_share": 0.05}).segments.least_share == 0.05
     plain = recipe_fingerprint(config())
-    assert recipe_fingerprint(config(segments={"rare": "refuse"})) == plain
-    assert recipe_fingerprint(config(segments={"rare": "merge"})) != plain
+    assert recipe_fingerprint(config(segments={"too_small": "refuse"})) == plain
+    assert recipe_fingerprint(config(segments={"too_small": "merge"})) != plain
