@@ -42,6 +42,8 @@ class Job:
     steps: Steps
     record: dict[str, Any] = field(default_factory=dict)
     """What the run record will hold beside its state; the recipes add to it."""
+    notes: list[str] = field(default_factory=list)
+    """What the closing summary tells beside everything else."""
     sources: list[Source] = field(default_factory=list)
     """The tables read so far: a failure to read is looked for in their files."""
 

@@ -301,41 +301,43 @@ def install_apart(name: str, what: str) -> Callable[[Environment, Progress], Non
     return install
 
 
+def install_mlflow(env: Environment, progress: Progress) -> None:
+    """MLflow beside segengine, which calls it: its lock has the versions of the main one for what both hold."""
+    lock, main = LOCKS / "mlflow.txt", LOCKS / "lock.txt"
+    if env.lock != main:
+        raise SetupError("MLflow is locked for the line of development only.")
+    if env.done.get("mlflow") == sha256(lock, main):
+        return
+    with progress.step("MLflow, without its pages"):
+        env.pip(*LOCKED, "-r", lock)
+        env.mark("mlflow", sha256(lock, main))
+
+
 def install_azurite(env: Environment, progress: Progress) -> None:
-    """The Azure storage server of the tests."""
-    install_by_npm(env, progress, "azurite", "Azurite, the Azure storage server of the tests")
-
-
-def install_axe(env: Environment, progress: Progress) -> None:
-    """The accessibility checker that tests run in the report's page."""
-    install_by_npm(env, progress, "axe", "axe-core, the accessibility checker of the tests")
-
-
-def install_by_npm(env: Environment, progress: Progress, name: str, told: str) -> None:
-    """What tools/<name> locks, by npm, each package checked by the hash in its lock."""
-    source, folder = TOOLS / name, env.ours / "servers" / name
+    """The Azure storage server of the tests, by npm, each package checked by the hash in its lock."""
+    source, folder = TOOLS / "azurite", env.ours / "servers" / "azurite"
     files = [source / "package.json", source / "package-lock.json"]
-    if env.done.get(name) == sha256(*files) and (folder / "node_modules").is_dir():
+    if env.done.get("azurite") == sha256(*files) and (folder / "node_modules").is_dir():
         return
     npm = shutil.which("npm")
     if npm is None:
-        raise SetupError(f"{name} needs npm (Debian, Ubuntu: apt install npm), and there is none on PATH.")
-    with progress.step(told):
+        raise SetupError("Azurite needs npm (Debian, Ubuntu: apt install npm), and there is none on PATH.")
+    with progress.step("Azurite, the Azure storage server of the tests"):
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
             shutil.copyfile(file, folder / file.name)
         run([npm, "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"])
-        env.mark(name, sha256(*files))
+        env.mark("azurite", sha256(*files))
 
 
 EXTRAS: dict[str, Callable[[Environment, Progress], None] | None] = {
     **{folder.name: None for folder in sorted(TOOLS.glob("**/extras/*"))},
     "moto": install_apart("moto", "moto, the S3 server of the tests"),
     "azurite": install_azurite,
-    "axe": install_axe,
+    "mlflow": install_mlflow,
     "azureml": install_apart("azureml", "azure-ai-ml, and what checks files for Azure"),
 }
-"""What `--with` knows: folders of JARs below tools, servers of the tests, and what speaks to Azure ML."""
+"""What `--with` knows: folders of JARs below tools, servers of the tests, MLflow, and what speaks to Azure ML."""
 
 
 def set_up(env: Environment, this_python: bool, extras: Sequence[str] = ()) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from segengine.config.cards import Names, RfmGrid
 from segengine.config.loading import load, parse, with_as_of, with_places
-from segengine.config.models import Config, Features, Lanes, Output, Prepare, Quality, Retrain, Segments
+from segengine.config.models import Config, Features, Lanes, Output, Prepare, Quality, Retrain, Segments, Tracking
 from segengine.config.reference import json_schema
 from segengine.config.rules import DEFAULT_FAMILIES, FAMILIES
 from segengine.config.sources import (
@@ -40,6 +40,7 @@ __all__ = [
     "Segments",
     "TableSource",
     "Tables",
+    "Tracking",
     "TransactionsTable",
     "json_schema",
     "load",

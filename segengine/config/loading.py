@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from segengine.config.document import MAX_BYTES, Document, KeyPath, read
 from segengine.config.models import Config
 from segengine.config.part import Part
-from segengine.config.paths import resolve
+from segengine.config.paths import resolve, resolve_tracking
 from segengine.config.problems import Problem, as_error, problems_of
 from segengine.config.times import parse_moment
 from segengine.config.values import SECRET_NAME
@@ -29,6 +29,7 @@ PATHS: tuple[tuple[str, ...], ...] = (
 )
 
 
+TRACKING = ("tracking", "uri")
 REFERENCES = re.compile(r"(\$\{env:\w+\})+")
 
 
@@ -134,6 +135,10 @@ def _resolve_paths(document: Document, folder: Path) -> tuple[dict[tuple[str, ..
             section[path[-1]] = resolve(value, folder)
         except ValueError as error:
             problems.append(Problem(path, str(error)))
+    tracking = _section(document, TRACKING[:-1])
+    if tracking is not None and isinstance(uri := tracking.get(TRACKING[-1]), str):
+        written[TRACKING] = document.templates.get(TRACKING, uri)
+        tracking[TRACKING[-1]] = resolve_tracking(uri, folder)
     return written, problems
 
 
@@ -147,7 +152,19 @@ def _written_secrets(document: Document) -> list[Problem]:
         if value is not None and REFERENCES.fullmatch(document.templates.get(path, "")) is None:
             todo = f"Write {path[-1]}: ${{env:NAME}}, and set that variable where segengine runs."
             found.append(Problem(path, "must come from the environment", todo, shows_value=False))
+    if _holds_a_password(document):
+        todo = "Write ${env:NAME} for the password, and set that variable where segengine runs."
+        found.append(Problem(TRACKING, "holds a password, which must come from the environment", todo, False))
     return found
+
+
+def _holds_a_password(document: Document) -> bool:
+    """Whether the URI of the tracking server holds a password that is written out."""
+    uri = (_section(document, TRACKING[:-1]) or {}).get(TRACKING[-1])
+    written = str(document.templates.get(TRACKING, uri or ""))
+    login, at, _ = written.partition("://")[2].rpartition("@")
+    password = login.partition(":")[2]
+    return bool(at and password) and REFERENCES.fullmatch(password) is None
 
 
 def _section(document: Document, path: tuple[str, ...]) -> dict[str, object] | None:

@@ -24,6 +24,7 @@ from segengine.config.values import (
     Span,
     SpanOrAll,
     SparkOption,
+    TrackingUri,
     Zone,
     snake_case,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Quality",
     "Retrain",
     "Segments",
+    "Tracking",
 ]
 
 CustomSql = Annotated[Mapping[Annotated[str, AfterValidator(snake_case)], Text], Frozen]
@@ -165,6 +167,21 @@ class Output(Part):
     keep_publications: int = Field(5, ge=1, le=1000, description="Publications that are kept, with the current one.")
 
 
+class Tracking(Part):
+    """An MLflow server that is told of every trained model."""
+
+    uri: TrackingUri = Field(
+        description="sqlite:///out/mlflow.db, relative to the file as paths are; http://host:5000, azureml://..., "
+        "databricks, or a database. A password in it as ${env:NAME}."
+    )
+    experiment: Text | None = Field(None, description="The experiment that runs are in; name when absent.")
+    registered_model: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] | None = Field(
+        None,
+        description="The scorer is registered under this name, the Spark pipeline with -spark behind it; name "
+        "when absent.",
+    )
+
+
 class Config(Part):
     """Everything a run is told. Relative paths start at the folder of the file."""
 
@@ -208,6 +225,8 @@ class Config(Part):
         description="Settings that a session of our own is started with, for stores and catalogs: spark.hadoop.*, "
         "spark.sql.catalog.*, spark.jars and its packages. Secrets as ${env:NAME}.",
     )
+
+    tracking: Tracking | None = Field(None, description="An MLflow server that is told of every trained model.")
 
     _written_paths: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
     """Paths as the file has them: a configuration that moves with its folder keeps its fingerprint."""

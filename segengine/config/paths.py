@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-__all__ = ["OWN_FOLDERS", "is_uri", "overlap", "resolve"]
+__all__ = ["OWN_FOLDERS", "is_uri", "overlap", "resolve", "resolve_tracking"]
 
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 GLOB = re.compile(r"[*?\[{]")
@@ -31,6 +31,14 @@ def resolve(path: str, folder: Path) -> str:
     if path == "~" or path.startswith("~/"):
         raise ValueError("must not start with ~; write ${env:HOME} instead")
     return os.path.normpath(os.path.join(os.path.abspath(folder), path))
+
+
+def resolve_tracking(uri: str, folder: Path) -> str:
+    """The URI of an MLflow server; the relative path of a sqlite file starts at `folder`."""
+    head = "sqlite:///"
+    if not uri.startswith(head) or uri.startswith(head + "/") or uri == head:
+        return uri
+    return head + resolve(uri.removeprefix(head), folder)
 
 
 def overlap(source: str, output: str) -> str | None:

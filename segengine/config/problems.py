@@ -20,7 +20,6 @@ from segengine.errors import ConfigError
 __all__ = ["Problem", "as_error", "problems_of", "section_of", "sections"]
 
 NOT_YET = {
-    "tracking": "Runs are not tracked in MLflow as yet: remove it.",
     "<<": "Mappings are not merged here: write the keys out.",
 }
 MOST = 50

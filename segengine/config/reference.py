@@ -83,11 +83,6 @@ expression sees its row and nothing else, and gives the same on every run: so th
 TAIL = """
 Queries in brackets (`select`), comments, semicolons and `date 'now'` are refused too. Where the exact name of a column
 looks like one of these, put it in backticks.
-
-## Not there
-
-`tracking` (MLflow) is not read as yet, and so it is refused like every other unknown key: a key that is accepted and
-does nothing would be a lie.
 """
 
 

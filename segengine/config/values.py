@@ -29,6 +29,7 @@ __all__ = [
     "SpanOrAll",
     "SparkOption",
     "TableName",
+    "TrackingUri",
     "Zone",
     "as_attributes",
     "snake_case",
@@ -195,6 +196,24 @@ def as_attributes(value: Any) -> Any:
     return found
 
 
+TRACKING_SCHEMES = (
+    "sqlite", "http", "https", "azureml", "databricks", "postgresql", "mysql", "mssql",
+)  # fmt: skip
+
+
+def _tracking_uri(uri: str) -> str:
+    """Where an MLflow server or its database is; folders are refused, as MLflow itself refuses them by now."""
+    scheme = uri.split(":", 1)[0].split("+", 1)[0].lower()
+    if uri != "databricks" and (scheme not in TRACKING_SCHEMES or ":" not in uri):
+        refuse_value(
+            "names no MLflow server",
+            "Write sqlite:///out/mlflow.db for a file, or http://..., azureml://..., databricks or a database.",
+        )
+    if scheme == "sqlite" and not uri.startswith("sqlite:///"):
+        refuse_value("is no sqlite file", "Write sqlite:///out/mlflow.db, or four slashes before an absolute path.")
+    return uri
+
+
 _K = {"type": "integer", "minimum": K_LEAST, "maximum": K_MOST}
 K_SCHEMA = {"anyOf": [_K, {"type": "array", "prefixItems": [_K, _K], "items": False, "minItems": 2}]}
 _NAMED = {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}
@@ -210,6 +229,7 @@ DatabaseTable = Annotated[Text, AfterValidator(_database_table)]
 JdbcUrl = Annotated[Text, AfterValidator(_jdbc_url)]
 Query = Annotated[Text, AfterValidator(_query_that(why_refused_query))]
 SparkOption = Annotated[str, AfterValidator(_spark_option)]
+TrackingUri = Annotated[Text, AfterValidator(_tracking_uri)]
 TableName = Annotated[Text, AfterValidator(_table_name)]
 MomentValue = Annotated[dt.datetime | dt.date | Literal["latest"], BeforeValidator(_moment)]
 KValue = Annotated[tuple[int, int] | int, BeforeValidator(_k), WithJsonSchema(K_SCHEMA)]

@@ -134,7 +134,7 @@ def summary(
         why_trained=why,
         segments=segments,
         publication_id=publication.publication_id if publication else None,
-        warnings=(*_of_model(job, model), *people.warnings, *(model.notes if model else ())),
+        warnings=(*_of_model(job, model), *people.warnings, *job.notes, *(model.notes if model else ())),
         next_steps=told.next_steps(
             config.output.path,
             publication.folder if publication else None,

@@ -16,6 +16,7 @@ from segengine.io.inputs import is_local
 from segengine.model import promotion
 from segengine.model.promotion import Change
 from segengine.publish.lock import publication_lock
+from segengine.runs.tracked import mirrored
 from segengine.session import open_session
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ def _moved(
         store = store_for(config.output.path, spark)
         with publication_lock(store, run_id=run_id):
             change = move(store, moment)
+        note = mirrored(config, store)
         record: dict[str, str | None] = {"run_id": run_id, "command": command, "name": config.name, "state": "done"}
         record |= {"started_at": moment.isoformat(), "before": change.before, "champion": change.after}
         record |= {"reason": config.redact(change.reason), "config_sha256": config.fingerprint()}
+        record |= {"note": note} if note else {}
         text = json.dumps(record, indent=2, ensure_ascii=False)
         store.write_atomic(f"runs/{run_id}.json", text.encode())
     return change

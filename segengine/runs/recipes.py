@@ -27,6 +27,7 @@ from segengine.runs.identify import identified
 from segengine.runs.judging import bundle_files, explained, judged, settle, told, verdict
 from segengine.runs.report import drawn_report
 from segengine.runs.tables import Found, read_and_check
+from segengine.runs.tracked import require, tracked
 from segengine.scoring import batch
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def train(
     champion all the same.
     """
     with open_job("train", config, steps=5, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+        require(job.config)
         found = read_and_check(job)
         with _lock(job), customer_rows(job, found, asked_features(job, found)) as people:
             why = "training was asked for"
@@ -109,6 +111,7 @@ def run(
     `provisional` publishes the least bad model with a warning.
     """
     with open_job("run", config, steps=8, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+        require(job.config)
         found = read_and_check(job)
         with _lock(job):
             why = history.why_train(job.store, job.config, found.as_of, asked=retrain)
@@ -161,8 +164,10 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
             )
             more |= bundle_files(job, found, model, gates, version, why)
             bundle.save(model, job.store, version=version, manifest_extra={**facts, **verdict(gates)}, more=more)
+            saved = bundle.load(job.store, version, job.spark)
+        with tracked(job, version):
             settle(job, version, gates, why, provisional=provisional)
-            return bundle.load(job.store, version, job.spark)
+        return saved
 
 
 def _champion(job: Job) -> LoadedModel | None:

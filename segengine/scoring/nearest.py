@@ -25,14 +25,16 @@ LARGEST = np.finfo(np.float64).max
 class Centres:
     """The centres of one group, or of everybody; `route` is where they are in the dimension that tells groups apart."""
 
-    def __init__(self, centres: Floats, route: float | None = None) -> None:
+    def __init__(self, centres: Floats, route: float | None = None, of_all: int | None = None) -> None:
+        """`of_all`: how many centres all groups have together, where there are groups."""
         self.k = len(centres)
         self._by_component = np.ascontiguousarray(centres.T)[:, :, np.newaxis]  # (d, k, 1)
         self._route = route
         whole = centres if route is None else np.column_stack([centres, np.full(self.k, route)])
         self._whole = whole
         self._norms = np.sqrt(_in_order(whole.T * whole.T))
-        self._bounds = _bounds(whole)
+        k = self.k if of_all is None else of_all
+        self._bounds = _bounds(whole) if k < 1000 and k * k * whole.shape[1] < 1_000_000 else _no_bounds(self.k)
 
     def distances(self, points: Floats) -> Floats:
         """(k, n) squared distances of points (d, n), summed in the order of the components, as Spark does."""
@@ -91,7 +93,7 @@ class Centres:
     def _fast(self, whole: Floats, norms: Floats, squares: Floats) -> Floats:
         """Squared distances; of points that Spark keeps sparse by MLUtils.fastSquaredDistance, which is less exact."""
         size = len(whole)
-        sparse = 1.5 * ((whole != 0).sum(axis=0) + 1.0) < size
+        sparse = 12 * (whole != 0).sum(axis=0) + 28 < 8 * size + 12  # bytes, as Vectors.getSparseSize has them
         if not sparse.any():
             return squares
         squares = squares.copy()
@@ -125,6 +127,11 @@ def _bounds(whole: Floats) -> Floats:
     np.fill_diagonal(bounds, np.inf)
     np.fill_diagonal(bounds, bounds.min(axis=1) if k > 1 else np.nan)
     return bounds
+
+
+def _no_bounds(k: int) -> Floats:
+    """For so many centres Spark keeps no bounds."""
+    return np.full((k, k), -np.inf)
 
 
 def _without(squares: Floats, nearest: Indices, columns: Indices) -> Floats:

@@ -75,7 +75,9 @@ class Scorer:
             return
         groups, spacing = self._grouping["groups"], self._grouping["spacing"]
         self.spans = tuple((group["first"], group["first"] + group["k"]) for group in groups)
-        self._groups = tuple(Centres(self.centres[a:b], i * spacing) for i, (a, b) in enumerate(self.spans))
+        self._groups = tuple(
+            Centres(self.centres[a:b], i * spacing, len(self.centres)) for i, (a, b) in enumerate(self.spans)
+        )
         self._group_of = {group["value"]: i for i, group in enumerate(groups) if group["kind"] == "value"}
         self._group_of[None] = next(
             (i for i, group in enumerate(groups) if group["kind"] == "missing"), self._grouping["fallback"]

@@ -66,6 +66,8 @@ def described(fitted: Preparation, k: int = 5, seed: int = 3, grouping: Mapping[
         "centres_original": inverse(fitted, centres),
         "names": [f"Segment {i + 1}" for i in range(k)],
         "outlier_limits": [1.0 + 0.1 * i for i in range(k)],
+        "sizes": [100 + 10 * i for i in range(k)],
+        "seed": 7,
         **more,
     }
 
@@ -112,7 +114,8 @@ def write_bundle(
             (folder / name).write_bytes(content)
             listed[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     names = [item["name"] for item in model["preparation"]["inputs"]]
-    manifest = canonical_json({"format": 1, "version": version, "features": names, "files": listed})
+    told = {"format": 1, "version": version, "features": names, "k": len(model["names"]), "spark_version": "4.2.0"}
+    manifest = canonical_json({**told, "files": listed})
     (folder / "manifest.json").write_bytes(manifest)
     record = {"version": version, "manifest_sha256": hashlib.sha256(manifest).hexdigest()}
     (root / "models" / "champion.json").write_bytes(canonical_json(record))

@@ -49,10 +49,6 @@ def test_a_key_in_the_wrong_section_is_sent_to_the_right_one() -> None:
     assert "It belongs at the top." in refused(segments={"currency": "EUR"})
 
 
-def test_tracking_is_refused_because_it_would_do_nothing() -> None:
-    assert "as yet: remove it" in refused(tracking={"uri": "sqlite:///mlflow.db"})
-
-
 @pytest.mark.parametrize(
     ("text", "says", "line"),
     [

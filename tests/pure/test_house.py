@@ -115,7 +115,16 @@ LINES = sorted(file.stem.removeprefix("spark-") for file in (ROOT / "requirement
 
 
 @pytest.mark.parametrize(
-    "file", ["lock.txt", "build.txt", "java.txt", "bench.txt", "moto.txt", *(f"spark-{line}.txt" for line in LINES)]
+    "file",
+    [
+        "lock.txt",
+        "build.txt",
+        "java.txt",
+        "bench.txt",
+        "mlflow.txt",
+        "moto.txt",
+        *(f"spark-{line}.txt" for line in LINES),
+    ],
 )
 def test_every_locked_package_has_an_exact_version_and_hashes_and_no_address(file):
     text = (ROOT / "requirements" / file).read_text(encoding="utf-8")
@@ -133,6 +142,12 @@ def locked(file: str) -> dict[str, str]:
 def test_build_tools_have_the_same_versions_in_all_locks():
     for file in ("lock.txt", *(f"spark-{line}.txt" for line in LINES)):
         assert locked("build.txt").items() <= locked(file).items()
+
+
+def test_mlflow_has_the_versions_of_the_main_lock_for_what_both_hold():
+    main, added = locked("lock.txt"), locked("mlflow.txt")
+    assert {name: version for name, version in added.items() if name in main and main[name] != version} == {}
+    assert "mlflow-skinny" in added
 
 
 @pytest.mark.parametrize("line", ["", *LINES])

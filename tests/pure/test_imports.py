@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,9 @@ def module_name(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-ALL_MODULES = sorted(module_name(file) for file in (ROOT / "segengine").rglob("*.py"))
+WITH_MLFLOW = () if importlib.util.find_spec("mlflow") else ("segengine.mlops.served_scorer",)
+"""What MLflow runs where it is installed, and is no use elsewhere."""
+ALL_MODULES = sorted({module_name(file) for file in (ROOT / "segengine").rglob("*.py")} - set(WITH_MLFLOW))
 SPARK_FREE_ROOMS = (
     "segengine",
     "segengine.cli",

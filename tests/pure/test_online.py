@@ -205,7 +205,7 @@ def as_spark(centres, point, route=None) -> int:
 
     def fast(c):
         exact = total((a - b) * (a - b) for a, b in zip(c, point, strict=True))
-        if not 1.5 * (sum(a != 0 for a in point) + 1.0) < len(point):
+        if not 12 * sum(a != 0 for a in point) + 28 < 8 * len(point) + 12:
             return exact
         eps, n1, n2 = 2.0**-52, norm(c), norm(point)
         sums, product = n1 * n1 + n2 * n2, total(a * b for a, b in zip(c, point, strict=True))

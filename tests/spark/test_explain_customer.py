@@ -20,12 +20,12 @@ from tests import shops
 
 @pytest.fixture(scope="module")
 def shop(spark, tmp_path_factory):
-    """A run over a small shop with a house account, a feature whose name is taken in assignments, and none of a dot."""
+    """A run over a small shop with a house account, and features of its own."""
     folder = tmp_path_factory.mktemp("shop")
     shops.write_parquet(shops.lines(customers=240), folder / "lines")
     file = shops.write_config(folder)
     text = file.read_text().replace("category: aisle\n", "category: aisle\n    ignore_customers: [C00007]\n")
-    custom = "category_mix], custom: {dear_lines: 'count_if(amount > 25)', margin: 'min(amount)'}}"
+    custom = "category_mix], custom: {dear_lines: 'count_if(amount > 25)', cheapest: 'min(amount)'}}"
     file.write_text(text.replace("category_mix]}", custom))
     runs.run(file, spark=spark)
     return load(file)

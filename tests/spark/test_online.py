@@ -47,7 +47,7 @@ def saved(model, folder) -> Scorer:
 
 
 def assert_same(rows, frame: pd.DataFrame, model, scorer: Scorer) -> None:
-    """Label, runner-up and flag are equal, distance and margin within 1e-9; and the label is the pipeline's own."""
+    """Label, runner-up and flag are equal, and the label is the pipeline's own; distances of up to 1 within 1e-9."""
     batch = score(rows, model).toPandas().set_index("customer_id").loc[frame["customer_id"]]
     own = model.pipeline.transform(rows).select("customer_id", "prediction").toPandas().set_index("customer_id")
     got = scorer.score(frame)
@@ -55,7 +55,7 @@ def assert_same(rows, frame: pd.DataFrame, model, scorer: Scorer) -> None:
     assert np.array_equal(got["segment_index"], batch["segment_index"])
     assert np.array_equal(got["runner_up_key"], batch["runner_up_index"] + 1)
     assert np.array_equal(got["is_outlier"], batch["is_outlier"])
-    assert np.abs(got["distance"] - batch["distance"]).max() <= 1e-9
+    assert (np.abs(got["distance"] - batch["distance"]) <= 1e-9 * np.maximum(1.0, batch["distance"])).all()
     assert np.abs(got["margin"] - batch["margin"]).max() <= 1e-9
 
 
@@ -66,10 +66,6 @@ def test_customers_with_odd_numbers_and_texts_score_as_in_spark(spark, tmp_path,
     frame = shop()
     model = train(as_rows(spark, frame), chosen(), config(k=4, prepare=Prepare(**prepared)), seed=7)
     whole = odd_customers(frame)
-    if prepared.get("scale") == "none":  # 1e308 and the like are then farther than a double's 1e-9
-        whole = whole[whole["monetary_total"].abs().fillna(0) < 1e12].reset_index(drop=True)
-        whole = whole[(whole[["recency_days", "frequency_orders"]].abs().fillna(0) < 1e12).all(axis=1)]
-        whole = whole.reset_index(drop=True)
     assert_same(as_rows(spark, whole).persist(), whole, model, saved(model, tmp_path))
 
 
