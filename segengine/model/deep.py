@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import warnings
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
 
 from segengine.model.stability import jaccards, some_rows
+from segengine.model.threads import pool_of_single_threads
 
 __all__ = ["Deep", "deepen", "gap_statistic", "prediction_strength"]
 
@@ -65,11 +61,9 @@ def deepen(points: Floats, partitions: Mapping[int, Labels], *, seed: int) -> di
         stable = jaccards(some, labels, k, seed=seed, draws=DRAWS)
         return Deep(gap, error, prediction_strength(some, k, seed=seed), *_summed(stable, labels, k))
 
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            wanted = sorted(partitions, reverse=True)  # the dear ones first
-            return dict(zip(wanted, pool.map(one, wanted), strict=True))
+    with pool_of_single_threads() as pool:
+        wanted = sorted(partitions, reverse=True)  # the dear ones first
+        return dict(zip(wanted, pool.map(one, wanted), strict=True))
 
 
 def gap_statistic(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
+
+from segengine.model.threads import pool_of_single_threads
 
 __all__ = ["DRAWS", "ROWS", "bootstrap_jaccard", "jaccards", "largest_jaccards", "some_rows"]
 
@@ -46,10 +43,8 @@ def bootstrap_jaccard(
     """
     chosen = some_rows(len(points), seed, rows)
     some, own = np.ascontiguousarray(points[chosen]), labels[chosen]
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different customers than segments: compared as is
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            return _means(list(pool.map(lambda draw: _drawn(some, own, k, seed, draw), range(draws))))
+    with pool_of_single_threads() as pool:
+        return _means(list(pool.map(lambda draw: _drawn(some, own, k, seed, draw), range(draws))))
 
 
 def jaccards(points: Floats, labels: Labels, k: int, *, seed: int, draws: int) -> Floats:

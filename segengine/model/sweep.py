@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
 
 from segengine.model.silhouette import macro_micro, pick_rows, silhouettes, squared_silhouette
 from segengine.model.swap import improve
+from segengine.model.threads import one_core, pool_of_single_threads
 
 __all__ = ["Quality", "Trial", "carry", "measure", "sweep"]
 
@@ -80,25 +76,22 @@ def sweep(points: Floats, k_values: Iterable[int], *, restarts: int, seed: int) 
     than there are is skipped, with the reason.
     """
     distinct = len(np.unique(points, axis=0)) if len(points) else 0
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer centres than asked for is a verdict of ours
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            wanted = sorted(set(k_values), reverse=True)  # the dear ones first
-            trials = list(pool.map(lambda k: _try(points, k, distinct, restarts, seed), wanted))
+    with pool_of_single_threads() as pool:
+        wanted = sorted(set(k_values), reverse=True)  # the dear ones first
+        trials = list(pool.map(lambda k: _try(points, k, distinct, restarts, seed), wanted))
         return _with_quality(points, sorted(trials, key=lambda trial: trial.k), seed)
 
 
 def carry(points: Floats, centres: Floats, *, seed: int) -> Floats:
     """Centres (k, d) carried by Lloyd passes over the points (n, d) until they rest; on as many centres as came in."""
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with one_core():
         fitted = _from(centres, points, seed)
     return np.asarray(fitted.cluster_centers_, dtype=np.float64)
 
 
 def measure(points: Floats, labels: Labels, *, seed: int) -> Quality | None:
     """The quality of one partition of the points; None with a single cluster."""
-    with threadpool_limits(limits=1):
+    with one_core():
         (trial,) = _with_quality(points, [Trial(k=int(labels.max()) + 1, labels=labels)], seed)
     return trial.quality
 

@@ -1,0 +1,36 @@
+"""A pool whose threads calculate on one core each: many small fits side by side, the same on any machine."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
+
+__all__ = ["one_core", "pool_of_single_threads"]
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Calculate on one core in this thread. That k-means finds fewer centres than asked for is no warning here."""
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+@contextmanager
+def pool_of_single_threads() -> Iterator[ThreadPoolExecutor]:
+    """As many threads as there are cores, each limited to one.
+
+    OpenMP counts threads for each thread that calls it: a limit set outside of the pool does not hold inside, and
+    threads that wait for each other in many small fits cost most of the time on a busy machine.
+    """
+    with (
+        one_core(),
+        ThreadPoolExecutor(os.cpu_count() or 1, initializer=threadpool_limits, initargs=(1,)) as pool,
+    ):
+        yield pool
