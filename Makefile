@@ -8,10 +8,10 @@ ARGS ?=
 WITH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-spark setup-spark lint format dist dist-spark bench bench-setup lock clean
+.PHONY: help setup demo test test-pure test-spark setup-spark lint format check-powerbi dist dist-spark bench bench-setup lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup:  ## make .venv ready: locked packages, Java if there is none, JARs (WITH=postgresql,s3 for more); then offline
 	@command -v $(firstword $(PYTHON)) >/dev/null || { \
@@ -56,6 +56,9 @@ lint: setup  ## ruff, mypy strict, import-linter
 
 format: setup  ## let ruff format the code and sort its imports
 	@$(BIN)/ruff check --quiet --fix-only && $(BIN)/ruff format
+
+check-powerbi: setup  ## Power BI projects through Microsoft's own readers, with node and npm (ARGS=out/powerbi for yours)
+	@$(BIN)/python tools/check_powerbi.py $(ARGS)
 
 dist: setup  ## in dist: a wheel, and archives with Python for clusters without (ARGS="workers" or "all" for one)
 	@$(BIN)/python -m hatchling build --target wheel

@@ -187,7 +187,7 @@ def report(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw the HTML report of what is published now; run and score have drawn it already."""
+    """Draw the HTML report and the Power BI project of what is published; run and score have drawn them already."""
     from segengine import runs
 
     _recipe(runs.draw_report, config, remote=remote, as_json=json, verbose=verbose, quiet=quiet)

@@ -14,6 +14,7 @@ from segengine.config import rules
 from segengine.config.cards import Names, RfmGrid, of_rfm_grid
 from segengine.config.document import redact
 from segengine.config.part import Frozen, Part, Text, known_key, refuse
+from segengine.config.powerbi import PowerBI
 from segengine.config.sources import Tables
 from segengine.config.times import History, instant, parse_span
 from segengine.config.values import (
@@ -219,6 +220,7 @@ class Config(Part):
     )
     retrain: Retrain = Field(Retrain(), description="When `segengine run` trains a new model before it scores.")
     output: Output = Field(description="Where results go.")
+    powerbi: PowerBI = Field(PowerBI(), description="The Power BI project that is drawn from what is published.")
     spark: SparkOptions = Field(
         {},
         validate_default=True,

@@ -110,7 +110,13 @@ def published_bridge(facts: Facts) -> tuple[BridgeLine, ...]:
 
 
 def published_summary(
-    facts: Facts, *, command: str, run_id: str, next_steps: tuple[NextStep, ...], step_seconds: Steps
+    facts: Facts,
+    *,
+    command: str,
+    run_id: str,
+    next_steps: tuple[NextStep, ...],
+    step_seconds: Steps,
+    warnings: tuple[str, ...] = (),
 ) -> Summary:
     """The summary of a command that only looks at what is published."""
     lines = [
@@ -140,6 +146,7 @@ def published_summary(
         candidates=tuple(candidates),
         segments=segment_lines(facts),
         publication_id=facts.publication_id,
+        warnings=warnings,
         next_steps=next_steps,
         seconds=sum(seconds for _, seconds in step_seconds),
         step_seconds=step_seconds,
@@ -219,9 +226,10 @@ def _float(value: float | str) -> float | None:
     return value if isinstance(value, float) else None
 
 
-def report_steps(output: str, page: str) -> tuple[NextStep, ...]:
-    """The page to open in a browser."""
-    return (NextStep("the report", f"{_short(output)}/{page}"),)
+def report_steps(output: str, page: str, powerbi: str | None = None) -> tuple[NextStep, ...]:
+    """The page to open in a browser, and the project to open in Power BI Desktop."""
+    project = (NextStep("Power BI", f"{_short(output)}/{powerbi}"),) if powerbi is not None else ()
+    return (NextStep("the report", f"{_short(output)}/{page}"), *project)
 
 
 def next_steps(
@@ -232,9 +240,10 @@ def next_steps(
     *,
     published: bool,
     page: str | None = None,
+    powerbi: str | None = None,
 ) -> tuple[NextStep, ...]:
     """What to open or run, with paths as short as they get."""
-    steps = list(report_steps(output, page)) if page is not None else []
+    steps = list(report_steps(output, page, powerbi)) if page is not None else []
     if published and folder is not None:
         tables = f"{_short(output)}/gold/{folder}"
         steps.append(NextStep("the tables", tables))

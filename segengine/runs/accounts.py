@@ -108,6 +108,7 @@ def summary(
     why: str = "",
     publication: Publication | None = None,
     drawn: Drawn | None = None,
+    powerbi: str | None = None,
 ) -> Summary:
     """The facts to show at the end of a run; what is published is told as the tables have it."""
     config, total = job.config, people.totals
@@ -142,6 +143,7 @@ def summary(
             model.version if model else None,
             published=publication is not None,
             page=drawn.page if drawn else None,
+            powerbi=powerbi,
         ),
         seconds=sum(step.seconds for step in job.steps.done),
         step_seconds=tuple((step.what, step.seconds) for step in job.steps.done),

@@ -25,6 +25,8 @@ from segengine.runs.accounts import run_facts, summary
 from segengine.runs.customers import Customers, asked_features, customer_rows
 from segengine.runs.identify import identified
 from segengine.runs.judging import bundle_files, explained, judged, settle, told, verdict
+from segengine.runs.kpis import with_expected_kpis
+from segengine.runs.power_bi import draw_powerbi
 from segengine.runs.report import drawn_report
 from segengine.runs.tables import Found, read_and_check
 from segengine.runs.tracked import require, tracked
@@ -203,6 +205,7 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
         step.rows_in = step.rows_out = built.measures.customers
     try:
         with job.steps.step("Publishing tables") as step:
+            built = with_expected_kpis(job, built, found.as_of)
             publication = publish(
                 built.tables,
                 rows=built.rows,
@@ -218,6 +221,9 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
     finally:
         scored.release()
     job.record["publication_id"] = publication.publication_id
-    drawn = drawn_report(job, publication)
-    people = replace(people, warnings=(*people.warnings, *seen.warnings, *batch.group_warnings(people.rows, model)))
-    return summary(job, found, people, model=model, why=why, publication=publication, drawn=drawn)
+    drawn, project = drawn_report(job, publication), draw_powerbi(job, publication)
+    noted = (*seen.warnings, *batch.group_warnings(people.rows, model), *project.warnings)
+    people = replace(people, warnings=(*people.warnings, *noted))
+    return summary(
+        job, found, people, model=model, why=why, publication=publication, drawn=drawn, powerbi=project.powerbi
+    )

@@ -1,4 +1,4 @@
-"""What is drawn from the current publication: the HTML report, for people who look at no table."""
+"""What is drawn from the current publication: the HTML report, for people who look at no table, and Power BI."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from segengine.config import Config
 from segengine.errors import PublicationError
 from segengine.features.prepare_numbers import NumericInput
 from segengine.job import Job, open_job
+from segengine.publish.lock import publication_lock
 from segengine.publish.publication import Publication, current
 from segengine.publish.read_back import customer_sample, small_tables
 from segengine.report import summary as told
@@ -21,6 +22,7 @@ from segengine.report.facts import Facts, Summary, published_facts
 from segengine.report.html import draw
 from segengine.report.plane import Plane, plane
 from segengine.report.published import READ
+from segengine.runs.power_bi import draw_powerbi
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,20 +50,23 @@ def draw_report(
     now: dt.datetime | None = None,
     listener: Listener | None = None,
 ) -> Summary:
-    """Draw the report of what is published now. Raises PublicationError when nothing is."""
-    with open_job("report", config, steps=2, spark=spark, as_of=None, now=now, listener=listener) as job:
+    """Draw the report and the Power BI project of what is published now. Raises PublicationError when nothing is."""
+    with open_job("report", config, steps=3, spark=spark, as_of=None, now=now, listener=listener) as job:
         publication = current(job.config.output, job.spark)
         if publication is None:
             raise PublicationError(
                 "Nothing is published yet.", where=job.store.uri("gold"), todo="Run `segengine run CONFIG` first."
             )
         drawn = drawn_report(job, publication)
+        with publication_lock(job.store, run_id=job.run_id):
+            project = draw_powerbi(job, publication)
         return told.published_summary(
             drawn.facts,
             command=job.command,
             run_id=job.run_id,
-            next_steps=told.report_steps(job.config.output.path, drawn.page),
+            next_steps=told.report_steps(job.config.output.path, drawn.page, project.powerbi),
             step_seconds=tuple((step.what, step.seconds) for step in job.steps.done),
+            warnings=project.warnings,
         )
 
 

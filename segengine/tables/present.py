@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from segengine.tables.declare import Column, declared
 
-__all__ = ["ASSIGNMENTS", "CUSTOMERS", "DATES", "PROTECTED_MIX", "RFM_CELLS", "SEGMENTS", "SEGMENT_PROFILES"]
+__all__ = [
+    "ASSIGNMENTS",
+    "CUSTOMERS",
+    "DATES",
+    "EXPECTED_KPIS",
+    "PROTECTED_MIX",
+    "RFM_CELLS",
+    "SEGMENTS",
+    "SEGMENT_PROFILES",
+]
 
 SEGMENTS = declared(
     "segments",
@@ -154,4 +163,13 @@ PROTECTED_MIX = declared(
         "overall_share", "double", "share of all segmented customers, 0 to 1; null where they are few", nullable=True
     ),
     Column("cramers_v", "double", "Cramer's V of attribute and segments over known values, 0 to 1", nullable=True),
+)
+
+EXPECTED_KPIS = declared(
+    "expected_kpis",
+    "one row is what a measure of the Power BI project must show: of all segments together, or of one",
+    ("kpi", "segment_key"),
+    Column("kpi", "string", "the measure"),
+    Column("segment_key", "int", "the segment; null for all together", nullable=True),
+    Column("value", "double", "what the measure's paired SQL gives", nullable=True),
 )

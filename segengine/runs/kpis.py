@@ -1,0 +1,71 @@
+"""What Power BI's measures must show, computed in Spark by each measure's paired SQL, as the table expected_kpis."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from segengine.job import Job
+from segengine.publish.build import Built
+from segengine.publish.carry import carried_frame
+from segengine.publish.publication import current, read_current
+from segengine.publish.shape import conform_rows, types_of
+from segengine.report.powerbi.paired import query, tables_of
+from segengine.report.powerbi.project import model_of
+from segengine.runs.power_bi import LONG, facts_of, options_of, published_tables
+from segengine.tables import EXPECTED_KPIS, by_name
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from pyspark.sql import DataFrame
+
+__all__ = ["with_expected_kpis"]
+
+
+def with_expected_kpis(job: Job, built: Built, as_of: dt.datetime) -> Built:
+    """The tables with `expected_kpis` beside them: a row a measure, and one a measure and segment."""
+    rows = _rows(job, built, as_of) if job.config.powerbi.enabled else []
+    made = conform_rows(rows, EXPECTED_KPIS, job.config.minor_unit, job.run_id)
+    return replace(built, tables={**built.tables, EXPECTED_KPIS.name: made})
+
+
+def _rows(job: Job, built: Built, as_of: dt.datetime) -> list[dict[str, object]]:
+    small = {name: rows for name, rows in built.tables.items() if isinstance(rows, pa.Table)}
+    columns = {name: types_of(built.tables[name]) for name in LONG if name in built.tables and name not in small}
+    published = facts_of(small, columns, job.config, as_of)
+    measures = tuple(model_of(published, options_of(job.config)).measures.values())
+    mark = f"segengine_{secrets.token_hex(4)}_"
+    names = {name: mark + name for name in tables_of(measures)}
+    text = query(measures, names)
+    if text is None:
+        return []
+    try:
+        for name, view in names.items():
+            _table(job, built, name).createOrReplaceTempView(view)
+        found = job.spark.sql(text).collect()
+    finally:
+        for view in names.values():
+            job.spark.catalog.dropTempView(view)
+    return [{"kpi": row["kpi"], "segment_key": row["segment_key"], "value": row["value"]} for row in found]
+
+
+def _table(job: Job, built: Built, name: str) -> DataFrame:
+    """A table as it will be published, the rows that are carried forward included."""
+    new = _frame(job, built.tables[name])
+    if not by_name(name).cumulative:
+        return new
+    published = current(job.config.output, job.spark)
+    if published is None or name not in published_tables(job.store, published):
+        return new
+    return carried_frame(new, read_current(job.spark, job.config.output, name), by_name(name))
+
+
+def _frame(job: Job, rows: DataFrame | pa.Table) -> DataFrame:
+    if not isinstance(rows, pa.Table):
+        return rows
+    schema = ", ".join(f"`{name}` {kind}" for name, kind in types_of(rows).items())
+    return job.spark.createDataFrame([tuple(row.values()) for row in rows.to_pylist()], schema)

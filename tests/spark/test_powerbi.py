@@ -1,0 +1,81 @@
+"""The Power BI project of a run: Spark's expected results are DuckDB's, and drawing again changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+from segengine import runs
+from segengine.config import load
+from segengine.io.files import LocalStore
+from segengine.publish.parquet import read_pointer
+from segengine.report.powerbi.measures import checked
+from segengine.report.powerbi.project import OWN_FILE, model_of
+from segengine.runs.power_bi import options_of, published_facts
+from tests import shops
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def database(output: Path) -> duckdb.DuckDBPyConnection:
+    """The tables of the current publication as views."""
+    found = duckdb.connect()
+    folder = output / "gold" / json.loads((output / "gold" / "current.json").read_text())["folder"]
+    for table in folder.iterdir():
+        found.execute(f"CREATE VIEW {table.name} AS SELECT * FROM read_parquet('{table}/*.parquet')")
+    return found
+
+
+def test_expected_results_are_those_of_another_engine_and_the_project_comes_back(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    shops.write_parquet(shops.lines(customers=200), tmp_path / "lines", files=2)
+    config = shops.write_config(tmp_path)
+    for day in ("2023-11-01", "2024-01-01"):
+        summary = runs.run(config, spark=spark, as_of=day)
+    assert not [warning for warning in summary.warnings if "Power BI" in warning]
+
+    tables = database(tmp_path / "out")
+    rows = tables.execute("SELECT kpi, segment_key, value FROM expected_kpis").fetchall()
+    expected = {(kpi, key): value for kpi, key, value in rows}
+    assert expected["Customers", None] == 200
+    assert expected["Customers Before", None] > 0
+    assert len(expected) == len(rows) > 60
+    folder = tmp_path / "out" / "powerbi"
+    asked = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
+    assert len(asked) == 30
+    for question in asked:
+        ((found,),) = tables.execute(question["sql"]).fetchall()
+        assert question["expected"] == (None if found is None else pytest.approx(float(found)))
+
+    (folder / OWN_FILE).write_text("mine")
+    page = next(folder.glob("*.Report/definition/pages/*/page.json"))
+    page.write_text("changed")
+    told = runs.draw_report(config, spark=spark)
+    (warning,) = told.warnings
+    assert warning.startswith("Power BI: files changed since they were drawn are kept: 1 (")
+    assert [step.how for step in told.next_steps if step.what == "Power BI"] == [str(folder / "SegEngine.pbip")]
+    assert page.read_text() == "changed"
+    assert (folder / OWN_FILE).read_text() == "mine"
+    assert spark.catalog.listTables() == []
+
+
+def test_every_paired_sql_gives_what_spark_published_per_segment(spark: SparkSession, tmp_path: Path) -> None:
+    shops.write_parquet(shops.lines(customers=150), tmp_path / "lines")
+    config = shops.write_config(tmp_path)
+    runs.run(config, spark=spark)
+    tables = database(tmp_path / "out")
+    rows = tables.execute("SELECT kpi, segment_key, value FROM expected_kpis").fetchall()
+    store, loaded = LocalStore(str(tmp_path / "out")), load(config)
+    facts = published_facts(store, spark, loaded, read_pointer(store))
+    model = model_of(facts, options_of(loaded))
+    by_name = {m.name: m.sql for m in checked(model.measures.values())}
+    assert {kpi for kpi, _, _ in rows} <= set(by_name)
+    for kpi, key, value in rows:
+        ((found,),) = tables.execute(by_name[kpi].query(key)).fetchall()
+        assert value == (None if found is None else pytest.approx(float(found)))
