@@ -1,4 +1,4 @@
-"""Draw the HTML report and the Power BI project of what is published now: spark-submit jobs/report.py CONFIG [options]."""
+"""Draw the report and the Power BI project of what is published: spark-submit jobs/report.py CONFIG [options]."""
 
 import sys
 

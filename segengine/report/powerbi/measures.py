@@ -9,7 +9,8 @@ from dataclasses import replace
 from segengine.report.powerbi import measures_more as more
 from segengine.report.powerbi import measures_now as now
 from segengine.report.powerbi.facts import Options
-from segengine.report.powerbi.measures_quality import quality
+from segengine.report.powerbi.measures_moves import MOVES
+from segengine.report.powerbi.measures_quality import QUALITY
 from segengine.report.powerbi.model import Field, Measure, Model, ModelTable, formats
 from segengine.report.powerbi.names import dax_column, dax_text
 
@@ -35,10 +36,10 @@ def measure_names_in(dax: str) -> list[str]:
 def with_measures(model: Model, options: Options, *, detailed: bool) -> Model:
     """The model with every measure that its tables support, and what was left out with the reason."""
     f = formats(options.minor_unit)
-    wanted = [*(now.from_rows(f) if detailed else now.from_totals(f)), *now.ratios(f, rows=detailed)]
-    wanted += [*more.history(f), *more.moves(f), *more.profiles(f), *quality(f)]
-    wanted += more.own(own_kpis(model, options), f)
+    wanted = [*(now.FROM_ROWS if detailed else now.FROM_TOTALS), *now.ratios(rows=detailed)]
+    wanted += [*more.history(), *MOVES, *more.PROFILES, *QUALITY, *more.own(own_kpis(model, options))]
     wanted += _state(model, options)
+    wanted = [replace(measure, format=f.get(measure.format or "")) for measure in wanted]
     found, left_out = _resolve(wanted, model)
     check = _self_check(found, model)
     if check is not None:

@@ -58,7 +58,10 @@ class Sql:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure. In `dax`, `{table.column}` and `{table}` stand for published names, `[Name]` for other measures."""
+    """A measure. In `dax`, `{table.column}` and `{table}` stand for published names, `[Name]` for other measures.
+
+    `format` is what kind of number it is until the measures are put together, then a format string.
+    """
 
     name: str
     dax: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segengine.report.powerbi.facts import Options
@@ -11,7 +12,7 @@ from segengine.report.powerbi.model import Model
 from segengine.report.powerbi.star import PREVIOUS
 from segengine.report.powerbi.visuals import Box, Ref, Visual
 
-__all__ = ["Builder", "Drawn", "drivers", "moves", "overview", "profiles", "quality"]
+__all__ = ["Builder", "Drawn", "drivers", "moves", "overview", "profiles"]
 
 
 @dataclass
@@ -40,6 +41,18 @@ class Builder:
             return None
         return Visual(id, kind, title, alt, Box(0, 0, 0, 0), kept)
 
+    def cards(self, id: str, title: str, alt: str, names: Sequence[str]) -> Visual | None:
+        """Cards of those of the measures that are there."""
+        return self.visual(id, "cardVisual", title, alt, ("Data", tuple(self.measure(name) for name in names)))
+
+    def table(
+        self, id: str, title: str, alt: str, source: str, columns: Sequence[str], measure: str | None = None
+    ) -> Visual | None:
+        """A table of columns of one published table, with a measure; None without the table."""
+        values = [self.column(source, column) for column in columns]
+        values += [self.measure(measure)] if measure is not None and any(values) else []
+        return self.visual(id, "tableEx", title, alt, ("Values", tuple(values)))
+
 
 Drawn = list[list[Visual | None]]
 """Rows of visuals from the top; what is None leaves its room to its neighbours."""
@@ -48,29 +61,12 @@ Drawn = list[list[Visual | None]]
 def overview(b: Builder, options: Options) -> Drawn:
     segment = b.column("segments", "name")
     customers, revenue = b.measure("Customers"), b.measure("Revenue")
-    numbers = (
-        "Customers",
-        "Revenue",
-        "Average Order Value",
-        "Orders per Customer",
-        "At Risk",
-        "At Risk Share",
-        "Lifetime Value",
-    )
-    own = tuple(b.measure(own_name(kpi)) for kpi in own_kpis(b.model, options))
+    own = tuple(own_name(kpi) for kpi in own_kpis(b.model, options))
     day = b.column("segment_kpis", "as_of_date")
     return [
         [
-            b.visual(
-                "numbers",
-                "cardVisual",
-                "Now",
-                "The main numbers of all customers in segments",
-                ("Data", tuple(b.measure(n) for n in numbers)),
-            ),
-            b.visual("own", "cardVisual", "Our key figures", "The team's own key figures", ("Data", own))
-            if own
-            else None,
+            b.cards("numbers", "Now", "The main numbers of all customers in segments", NOW),
+            b.cards("own", "Our key figures", "The team's own key figures", own) if own else None,
         ],
         [
             b.visual(
@@ -112,6 +108,15 @@ def overview(b: Builder, options: Options) -> Drawn:
     ]
 
 
+NOW = (
+    "Customers",
+    "Revenue",
+    "Average Order Value",
+    "Orders per Customer",
+    "At Risk",
+    "At Risk Share",
+    "Lifetime Value",
+)
 CHANGES = (
     "Customers Before",
     "Customers Change",
@@ -173,17 +178,10 @@ def moves(b: Builder, options: Options) -> Drawn:
     if b.model.table_of("moves") is None:
         return []
     segment, before = b.column("segments", "name"), Ref(PREVIOUS, "Previous Segment", False)
-    numbers = ("Moves In", "Moves Out", "Net Flow", "Retention", "Reactivated")
     day = b.column("moves", "as_of_date")
     return [
         [
-            b.visual(
-                "numbers",
-                "cardVisual",
-                "Moves",
-                "Customers who came, went, stayed and came back",
-                ("Data", tuple(b.measure(n) for n in numbers)),
-            )
+            b.cards("numbers", "Moves", "Customers who came, went, stayed and came back", FLOWS),
         ],
         [
             b.visual(
@@ -212,12 +210,7 @@ def moves(b: Builder, options: Options) -> Drawn:
                 "Table: customers who were there and who are still in a segment",
                 (
                     "Values",
-                    (
-                        segment,
-                        b.measure("Customers Who Were There"),
-                        b.measure("Still in a Segment"),
-                        b.measure("Retention"),
-                    ),
+                    (segment, *(b.measure(n) for n in KEPT)),
                 ),
             ),
             b.visual(
@@ -229,18 +222,19 @@ def moves(b: Builder, options: Options) -> Drawn:
                 ("Series", (day,)),
                 ("Y", (b.measure("Moves In"),)),
             ),
-            b.visual(
+            b.table(
                 "events",
-                "tableEx",
                 "What became of segments",
                 "Table: segments kept, new, split, merged, retired",
-                (
-                    "Values",
-                    tuple(b.column("segment_events", c) for c in ("as_of_date", "segment_id", "event", "overlap")),
-                ),
+                "segment_events",
+                ("as_of_date", "segment_id", "event", "overlap"),
             ),
         ],
     ]
+
+
+FLOWS = ("Moves In", "Moves Out", "Net Flow", "Retention", "Reactivated")
+KEPT = ("Customers Who Were There", "Still in a Segment", "Retention")
 
 
 def drivers(b: Builder, options: Options) -> Drawn:
@@ -298,117 +292,6 @@ def drivers(b: Builder, options: Options) -> Drawn:
                 ("Rows", (b.column("protected_mix", "attribute"), b.column("protected_mix", "value"))),
                 ("Columns", (segment,)),
                 ("Values", (b.measure("Protected Share"),)),
-            ),
-        ],
-    ]
-
-
-def quality(b: Builder, options: Options) -> Drawn:
-    numbers = (
-        "Rows Read",
-        "Rows Rejected",
-        "Rejected Share",
-        "Bridge Difference",
-        "Silhouette",
-        "Lowest Stability",
-        "Outliers",
-        "Near a Border",
-        "Near a Border Share",
-    )
-    money = ("Amount Read", "Revenue in Lanes", "Amount in Segments", "All Customers", "Customers in Lanes", "Orders")
-    return [
-        [
-            b.visual(
-                "numbers",
-                "cardVisual",
-                "Quality",
-                "Rows read and rejected, and how good the model is",
-                ("Data", tuple(b.measure(n) for n in numbers)),
-            )
-        ],
-        [
-            b.visual(
-                "money",
-                "cardVisual",
-                "Account",
-                "Money and customers from the source to the segments",
-                ("Data", tuple(b.measure(n) for n in money)),
-            )
-        ],
-        [
-            b.visual(
-                "bridge",
-                "waterfallChart",
-                "Revenue bridge",
-                "Waterfall: money from the source to the segments",
-                ("Category", (b.column("bridge", "step_label"),)),
-                ("Y", (b.measure("Bridge Amount"),)),
-            ),
-            b.visual(
-                "rules",
-                "tableEx",
-                "Rows by rule",
-                "Table: rows that each rule passed, rejected or ignored",
-                (
-                    "Values",
-                    (*(b.column("quality", c) for c in ("table", "rule", "outcome")), b.measure("Rows by Rule")),
-                ),
-            ),
-            b.visual(
-                "drift",
-                "clusteredBarChart",
-                "Drift of features",
-                "Bars: population stability index by feature",
-                ("Category", (b.column("drift", "feature"),)),
-                ("Y", (b.measure("Drift"),)),
-            ),
-        ],
-        [
-            b.visual(
-                "models",
-                "tableEx",
-                "Models",
-                "Table: every model version and why its number of segments was chosen",
-                ("Values", tuple(b.column("models", c) for c in ("model_version", "status", "k", "decision"))),
-            ),
-            b.visual(
-                "gates",
-                "tableEx",
-                "Gates of the model",
-                "Table: what each gate measured, and its verdict",
-                (
-                    "Values",
-                    (
-                        b.column("gates", "model_version"),
-                        b.column("gates", "gate"),
-                        b.column("gates", "verdict"),
-                        b.measure("Gate Value"),
-                    ),
-                ),
-            ),
-            b.visual(
-                "prediction",
-                "tableEx",
-                "What segments predict",
-                "Table: share of the variance of what customers did next that the segments explain",
-                (
-                    "Values",
-                    (
-                        b.column("prediction", "behaviour"),
-                        b.column("prediction", "method"),
-                        b.measure("Explained Variance"),
-                    ),
-                ),
-            ),
-            b.visual(
-                "runs",
-                "tableEx",
-                "Runs",
-                "Table: every run that published",
-                (
-                    "Values",
-                    tuple(b.column("runs", c) for c in ("as_of_date", "command", "model_version", "segengine_version")),
-                ),
             ),
         ],
     ]

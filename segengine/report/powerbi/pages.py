@@ -9,6 +9,7 @@ from segengine.report.powerbi import page_contents
 from segengine.report.powerbi.facts import Options
 from segengine.report.powerbi.model import Model
 from segengine.report.powerbi.page_contents import Builder, Drawn
+from segengine.report.powerbi.page_quality import quality
 from segengine.report.powerbi.visuals import Box, Ref, Visual
 
 __all__ = ["HEIGHT", "WIDTH", "Page", "pages_of"]
@@ -38,7 +39,7 @@ def pages_of(model: Model, options: Options, logo: str | None = None) -> tuple[t
         ("profiles", "Segment profiles", page_contents.profiles),
         ("moves", "Moves", page_contents.moves),
         ("drivers", "Drivers", page_contents.drivers),
-        ("quality", "Model and data quality", page_contents.quality),
+        ("quality", "Model and data quality", quality),
     ]
     made = []
     for id, title, rows_of in draw:

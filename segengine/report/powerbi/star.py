@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from segengine.report.powerbi.facts import Options, Published
@@ -161,38 +161,10 @@ def _table(source: str, take: Take, published: Published, options: Options, *, d
             continue
         name = _free(named.get(column) or friendly(_label(source, column, options)), taken)
         fields.append(_field(source, column, columns[column], name, declared.get(column), hidden, options))
-    if (take.on_dates or (take.per_customer and not direct_query)) and "as_of" in columns:
-        fields.append(
-            Field(
-                _free("As of Date", taken),
-                AS_OF_DATE,
-                "date",
-                _text("the day the features look back from"),
-                hidden=take.per_customer,
-                format="Short Date",
-            )
-        )
-    if take.on_dates and "as_of" in columns:
-        fields.append(
-            Field(
-                _free("As of Date Key", taken),
-                AS_OF_KEY,
-                "int",
-                _text("the same day as yyyymmdd"),
-                hidden=True,
-                format="0",
-            )
-        )
+    fields += _dated(take, columns, taken, direct_query)
     if "publication_id" in columns and source != "expected_kpis":
-        fields.append(
-            Field(
-                _free("Publication Id", taken),
-                "publication_id",
-                "string",
-                _text(declared["publication_id"]),
-                hidden=True,
-            )
-        )
+        told = _text(declared["publication_id"])
+        fields.append(Field(_free("Publication Id", taken), "publication_id", "string", told, hidden=True))
     grain = by_name(source).grain
     return ModelTable(
         take.name,
@@ -205,6 +177,19 @@ def _table(source: str, take: Take, published: Published, options: Options, *, d
         hierarchy=_calendar(fields) if source == "dates" else (),
         per_customer=take.per_customer,
     )
+
+
+def _dated(take: Take, columns: Mapping[str, Kind], taken: set[str], direct_query: bool) -> Iterable[Field]:
+    """The day of `as_of`, and its key where the table is related to the calendar: Power Query makes both."""
+    if "as_of" not in columns:
+        return
+    if take.on_dates or (take.per_customer and not direct_query):
+        told = _text("the day the features look back from")
+        name, hidden = _free("As of Date", taken), take.per_customer
+        yield Field(name, AS_OF_DATE, "date", told, hidden=hidden, format="Short Date")
+    if take.on_dates:
+        told = _text("the same day as yyyymmdd")
+        yield Field(_free("As of Date Key", taken), AS_OF_KEY, "int", told, hidden=True, format="0")
 
 
 def _field(source: str, column: str, kind: Kind, name: str, text: str | None, hidden: bool, options: Options) -> Field:
