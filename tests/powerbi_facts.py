@@ -29,7 +29,7 @@ CARDS = (
     Card(2, "S-002", "=HYPERLINK(1)", "They lapsed.", "Write to them."),
     Card(3, "S-003", "L" * 200, "New here."),
 )
-FEATURES: dict[str, Kind] = {"recency_days": "double", "frequency_orders": "double", "margin_total": "double"}
+FEATURES: dict[str, Kind] = {"recency_days": "double", "frequency_orders": "double", "margin_kpi": "double"}
 
 
 def published(*without: str, attributes: tuple[str, ...] = ADVERSE, **changed: Any) -> Published:
@@ -95,7 +95,8 @@ VARIANTS = {
         published(),
         options(rls_attribute="=1+1", rls_roles={"It's": ('a"b', "c'd")}, rls_users={"a@b": ("x",)}),
     ),
-    "key figures": (published(), options(kpis=("margin_total",))),
+    "key figures": (published(), options(kpis=("margin_kpi",))),
+    "brand": (published(), options(logo=b"png", colours=("#123456", "#654321"))),
     "one connector": (published(), options(source="adls_parquet")),
 }
 """A publication and options for every kind of project."""

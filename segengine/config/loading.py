@@ -26,6 +26,7 @@ PATHS: tuple[tuple[str, ...], ...] = (
     ("output", "path"),
     ("names", "vocabulary"),
     ("names", "playbook"),
+    ("report", "brand", "logo"),
 )
 
 

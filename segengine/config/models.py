@@ -13,8 +13,8 @@ from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints, mode
 from segengine.config import rules
 from segengine.config.cards import Names, RfmGrid, of_rfm_grid
 from segengine.config.document import redact
-from segengine.config.part import Frozen, Part, Text, known_key, refuse
-from segengine.config.powerbi import PowerBI
+from segengine.config.part import Expression, Frozen, Part, Text, known_key, refuse
+from segengine.config.powerbi import PowerBI, Report
 from segengine.config.sources import Tables
 from segengine.config.times import History, instant, parse_span
 from segengine.config.values import (
@@ -52,6 +52,7 @@ Weights = Annotated[
     ],
     Frozen,
 ]
+Kpis = Annotated[Mapping[Annotated[str, AfterValidator(snake_case)], Expression], Frozen]
 SparkOptions = Annotated[Mapping[SparkOption, Text], Frozen]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 FEATURE_PATTERN = r"^([a-z][a-z0-9_]*|attributes\..+)$"
@@ -220,6 +221,13 @@ class Config(Part):
     )
     retrain: Retrain = Field(Retrain(), description="When `segengine run` trains a new model before it scores.")
     output: Output = Field(description="Where results go.")
+    kpis: Kpis = Field(
+        {},
+        validate_default=True,
+        description="Key figures of your own by name: SQL over a customer's row of assignments (revenue, orders, "
+        "features). Each becomes a column there, and a measure and a card in Power BI.",
+    )
+    report: Report = Field(Report(), description="What is drawn from what is published.")
     powerbi: PowerBI = Field(PowerBI(), description="The Power BI project that is drawn from what is published.")
     spark: SparkOptions = Field(
         {},

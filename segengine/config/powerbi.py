@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from segengine.config.part import Frozen, Part, Text, Wrong
+from segengine.config.colours import COLOUR, LEAST_CONTRAST, contrast
+from segengine.config.expressions import identifiers
+from segengine.config.part import Frozen, Part, Text, Wrong, refuse_value
 
 if TYPE_CHECKING:
     from segengine.config.models import Config
 
-__all__ = ["PowerBI", "of_powerbi"]
+__all__ = ["Brand", "PowerBI", "Report", "of_kpis", "of_powerbi"]
 
 Names = Annotated[Mapping[Text, tuple[Text, ...]], Frozen]
 
@@ -41,6 +43,39 @@ class PowerBI(Part):
         {}, validate_default=True, description="Roles by name: the values of rls_attribute that each may see."
     )
     rls_users: Names = Field({}, validate_default=True, description="Values by sign-in name, for the role By user.")
+
+
+def _colour(text: str) -> str:
+    if not COLOUR.fullmatch(text):
+        refuse_value("must be a colour such as #332288")
+    if contrast(text, "#ffffff") < LEAST_CONTRAST:
+        told = f"has a contrast of {contrast(text, '#ffffff'):.1f} with white, and needs {LEAST_CONTRAST:g}"
+        refuse_value(told, "Choose a darker one: what is drawn with it could not be seen (WCAG 2.1, 1.4.11).")
+    return text.lower()
+
+
+class Brand(Part):
+    """What reports look like."""
+
+    logo: Text | None = Field(None, description="A PNG file, shown on every page of the Power BI report.")
+    colours: tuple[Annotated[Text, AfterValidator(_colour)], ...] = Field(
+        (), description="Colours of charts in order, each with a contrast of 3 with white; ours when empty."
+    )
+
+
+class Report(Part):
+    """What is drawn from what is published."""
+
+    brand: Brand = Field(Brand(), description="What reports look like.")
+
+
+def of_kpis(config: Config) -> Iterator[Wrong]:
+    """Key figures say nothing of protected attributes."""
+    customers = config.tables.customers
+    protected = {name.lower() for name in customers.protected} if customers else set()
+    for name, sql in config.kpis.items():
+        if protected & {name, *identifiers(sql)}:
+            yield Wrong(("kpis", name), "uses a protected attribute", "Remove it.")
 
 
 def of_powerbi(config: Config) -> Iterator[Wrong]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from segengine.config.expressions import identifiers, why_refused_aggregate
 from segengine.config.part import Wrong
 from segengine.config.paths import overlap
-from segengine.config.powerbi import of_powerbi
+from segengine.config.powerbi import of_kpis, of_powerbi
 
 if TYPE_CHECKING:
     from segengine.config.models import Config, Features, Segments
@@ -161,6 +161,7 @@ def of_config(config: Config) -> Iterator[Wrong]:
         yield from of_incremental(config)
     yield from _of_by(config)
     yield from of_powerbi(config)
+    yield from of_kpis(config)
     for name, table in (("transactions", config.tables.transactions), ("customers", config.tables.customers)):
         reason = overlap(table.path, config.output.path) if table is not None and table.path is not None else None
         if reason is not None:

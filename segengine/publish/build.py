@@ -12,6 +12,7 @@ from segengine.errors import PublicationError
 from segengine.features.prepare_sample import SAMPLE_LIMIT
 from segengine.publish.facts import RunFacts
 from segengine.publish.keys import KeyHash, customer_key, with_customer_key
+from segengine.publish.kpis import with_kpis
 from segengine.publish.measure import Measures, epoch_micros, measure
 from segengine.publish.shape import conform, conform_rows, money, published_names, quoted
 from segengine.publish.small_tables import small_rows
@@ -93,7 +94,7 @@ def _assignments(keyed: DataFrame, facts: RunFacts) -> DataFrame:
         *(F.col(quoted(name)).cast(types[name]).alias(published) for name, published in names.items()),
     )
     more = [(published, types[name]) for name, published in names.items()]
-    return conform(rows, ASSIGNMENTS, facts.minor_unit, facts.publication_id, more)
+    return with_kpis(conform(rows, ASSIGNMENTS, facts.minor_unit, facts.publication_id, more), facts.kpis)
 
 
 def _rfm(keyed: DataFrame) -> list[Column]:

@@ -116,6 +116,8 @@ class RunFacts:
     segengine_version: str
     spark_version: str
     attributes: tuple[Attribute, ...] = ()
+    kpis: Mapping[str, str] = field(default_factory=dict)
+    """Key figures of the team's own: name -> SQL over a row of assignments."""
     differences: Mapping[tuple[str, int], tuple[float, int]] = field(default_factory=dict)
     """(feature, segment index) -> difference to all over prepared values, and its place among the segment's."""
     rfm_cells: tuple[Mapping[str, Any], ...] = ()

@@ -64,6 +64,7 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, len
         spark_version=job.spark.version,
         attributes=_attributes(config, found.people),
         differences=lenses.tellings.differences if lenses.tellings else {},
+        kpis=config.kpis,
         rfm_cells=lenses.rfm_cells,
         protected_mix=lenses.protected_mix,
         bridge=people.bridge,

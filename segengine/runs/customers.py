@@ -14,6 +14,7 @@ from segengine.features import Attributes, Chosen
 from segengine.features.customer_totals import FeatureTotals, size_warnings, totals
 from segengine.job import Job
 from segengine.kept import keep
+from segengine.publish.kpis import check_kpis
 from segengine.runs.tables import Found
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def customer_rows(job: Job, found: Found, chosen: Chosen) -> Iterator[Customers]
         if found.night is not None and job.command != "check":
             found.night.commit()
         resolved = Chosen(features=built.features, left_out=chosen.left_out)
+        check_kpis(job.spark, job.config.kpis, resolved.features, job.config.minor_unit)
         told_before = [warning for source in job.sources for warning in source.facts.warnings]
         warnings = tuple(dict.fromkeys((*told_before, *_warnings(found), *size_warnings(total))))
         yield Customers(kept.rows, resolved, total, quality, bridge, warnings)

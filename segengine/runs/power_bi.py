@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from segengine import features
 from segengine.config import Config
+from segengine.errors import ConfigError
 from segengine.io.files import Store
 from segengine.job import Job
+from segengine.publish.kpis import KPI
 from segengine.publish.publication import read_current
 from segengine.publish.read_back import small_tables
 from segengine.publish.record import GOLD, Publication
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reported", "draw_powerbi", "facts_of", "options_of", "published_facts", "published_tables"]
 
+PNG = b"\x89PNG\r\n\x1a\n"
 LONG = ("assignments", "customers", "membership")
 """Tables as long as the customers: only their columns are looked at."""
 
@@ -153,9 +157,31 @@ def options_of(config: Config) -> powerbi.Options:
         rls_attribute=names.get(section.rls_attribute or ""),
         rls_roles=section.rls_roles,
         rls_users=section.rls_users,
+        kpis=tuple(name + KPI for name in config.kpis),
+        logo=_logo(config),
+        colours=config.report.brand.colours,
         labels={published: name for name, published in names.items()},
         protected=tuple(_named(names, customers.protected)) if customers else (),
     )
+
+
+def _logo(config: Config) -> bytes | None:
+    """The picture of `report.brand.logo`; ConfigError when there is none or it is no PNG."""
+    path = config.report.brand.logo
+    if path is None:
+        return None
+    try:
+        found = Path(path.removeprefix("file://")).read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            "The logo cannot be read.",
+            where="report.brand.logo",
+            found=f"{path}: {error.strerror}",
+            todo="Name a PNG file that is where segengine runs.",
+        ) from error
+    if not found.startswith(PNG):
+        raise ConfigError("The logo is not a PNG file.", where="report.brand.logo", found=path)
+    return found
 
 
 def _named(names: Mapping[str, str], wanted: Iterable[str]) -> list[str]:

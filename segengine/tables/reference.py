@@ -50,7 +50,7 @@ def _table_markdown(table: Table) -> str:
 OPEN_ENDED = {
     "assignments": "One more column follows for each feature, by its name: a 64-bit float in its own unit (null where "
     "there is no value), or text for a category. A feature with the name of a column above gets `_feature` behind its "
-    "name; blanks, dots and the like become `_`.",
+    "name; blanks, dots and the like become `_`. Last come the key figures of `kpis`, as NAME_kpi.",
     "customers": "One more column follows for each attribute of the customers table: a 64-bit float or text. "
     "An attribute with the name of a column above gets `_attribute` behind its name; blanks, dots and the like become "
     "`_`.",

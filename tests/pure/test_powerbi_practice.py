@@ -17,7 +17,7 @@ def model(request):
         "customers only": published(*CUSTOMERS_ONLY),
         "totals": published(customers=2_000_000),
     }
-    return project(made[request.param], options(kpis=("margin_total",))).model
+    return project(made[request.param], options(kpis=("margin_kpi",))).model
 
 
 def columns(model):

@@ -13,7 +13,7 @@ from segengine.report.powerbi.measures import HOME, SELF_CHECK, checked, measure
 from segengine.report.powerbi.names import dax_column, friendly, guid, hex_id, m_text, tmdl
 from segengine.report.powerbi.pages import HEIGHT, PHONE, WIDTH
 from segengine.report.powerbi.star import PREVIOUS
-from segengine.report.powerbi.theme import PALETTE, contrast, low_contrast
+from segengine.report.powerbi.theme import PALETTE, low_contrast
 from tests.powerbi_facts import ADVERSE, VARIANTS, options, published
 
 COLUMN = re.compile(r"(?:'((?:[^']|'')+)'|\b([A-Za-z_]\w*))\[((?:[^\]]|\]\])+)\]")
@@ -236,11 +236,17 @@ def test_a_day_is_that_of_the_configured_zone():
     assert "#duration(0, 0, -240, 0)" in text
 
 
-def test_the_palette_can_be_seen_and_light_colours_of_the_teams_own_are_refused():
+def test_every_colour_of_the_palette_can_be_seen_on_white():
     assert low_contrast(PALETTE) == []
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    with pytest.raises(Exception, match="too light"):
-        project(published(), options(colours=("#ffff00",)))
+    assert low_contrast(("#ffff00", "#000000")) == ["#ffff00"]
+
+
+def test_a_logo_is_on_every_page_and_in_the_project():
+    drawn = project(published(), options(logo=b"png", colours=("#123456",)))
+    assert drawn.files["SegEngine.Report/StaticResources/RegisteredResources/logo.png"] == b"png"
+    assert all("logo" in [v.id for v in page.visuals] for page in drawn.pages)
+    theme = json.loads(drawn.files["SegEngine.Report/StaticResources/RegisteredResources/SegEngineTheme.json"])
+    assert theme["dataColors"] == ["#123456"]
 
 
 @pytest.mark.parametrize("name", ADVERSE)

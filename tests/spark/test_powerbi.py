@@ -11,7 +11,9 @@ import pytest
 
 from segengine import runs
 from segengine.config import load
+from segengine.errors import ConfigError
 from segengine.io.files import LocalStore
+from segengine.publish.kpis import check_kpis
 from segengine.publish.parquet import read_pointer
 from segengine.report.powerbi.measures import checked
 from segengine.report.powerbi.project import OWN_FILE, model_of
@@ -35,7 +37,7 @@ def test_expected_results_are_those_of_another_engine_and_the_project_comes_back
     spark: SparkSession, tmp_path: Path
 ) -> None:
     shops.write_parquet(shops.lines(customers=200), tmp_path / "lines", files=2)
-    config = shops.write_config(tmp_path)
+    config = shops.write_config(tmp_path, extra="kpis: {margin: revenue * 0.25 - orders}\n")
     for day in ("2023-11-01", "2024-01-01"):
         summary = runs.run(config, spark=spark, as_of=day)
     assert not [warning for warning in summary.warnings if "Power BI" in warning]
@@ -46,6 +48,8 @@ def test_expected_results_are_those_of_another_engine_and_the_project_comes_back
     assert expected["Customers", None] == 200
     assert expected["Customers Before", None] > 0
     assert len(expected) == len(rows) > 60
+    ((margin,),) = tables.execute("SELECT sum(revenue * 0.25 - orders) FROM assignments").fetchall()
+    assert expected["Total Margin", None] == pytest.approx(float(margin))
     folder = tmp_path / "out" / "powerbi"
     asked = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
     assert len(asked) == 30
@@ -79,3 +83,13 @@ def test_every_paired_sql_gives_what_spark_published_per_segment(spark: SparkSes
     for kpi, key, value in rows:
         ((found,),) = tables.execute(by_name[kpi].query(key)).fetchall()
         assert value == (None if found is None else pytest.approx(float(found)))
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [("revenue +", "cannot be computed"), ("lane", "has to be a number"), ("turnover", "cannot be computed")],
+)
+def test_a_key_figure_that_cannot_be_is_refused_by_name(spark: SparkSession, sql: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as caught:
+        check_kpis(spark, {"margin": sql}, (), 2)
+    assert caught.value.where == "kpis.margin"

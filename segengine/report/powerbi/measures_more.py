@@ -147,8 +147,8 @@ PROFILES = (
 
 
 def own_name(kpi: str) -> str:
-    """What the measure of a key figure of the team is called."""
-    return f"Total {friendly(kpi)}"
+    """What the measure of a key figure of the team is called, by its column."""
+    return f"Total {friendly(kpi.removesuffix('_kpi'))}"
 
 
 def own(kpis: tuple[str, ...]) -> list[Measure]:
@@ -157,11 +157,11 @@ def own(kpis: tuple[str, ...]) -> list[Measure]:
         Measure(
             own_name(kpi),
             f"CALCULATE ( SUM ( {{assignments.{kpi}}} ), NOT ( ISBLANK ( {{assignments.segment_key}} ) ) )",
-            f"Sum of the team's own key figure {kpi} over the customers in a segment.",
+            f"Sum of the team's own key figure {kpi.removesuffix('_kpi')} over the customers in a segment.",
             "Own Key Figures",
             "number",
             Sql(f"sum({kpi}) FILTER (WHERE segment_key IS NOT NULL)", "{assignments}", "segment_key"),
-            synonyms=(kpi.replace("_", " "),),
+            synonyms=(kpi.removesuffix("_kpi").replace("_", " "),),
         )
         for kpi in kpis
     ]

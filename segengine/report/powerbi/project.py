@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from segengine.errors import ConfigError
 from segengine.report.powerbi import acceptance, theme
 from segengine.report.powerbi.facts import Options, Published
 from segengine.report.powerbi.language import Question, linguistics, questions
@@ -54,18 +53,7 @@ def model_of(published: Published, options: Options) -> Model:
 
 
 def project(published: Published, options: Options) -> Project:
-    """Everything the folder `powerbi` of an output holds.
-
-    Raises ConfigError for colours of the team's own that are too light to be seen on white.
-    """
-    light = theme.low_contrast(options.colours)
-    if light:
-        raise ConfigError(
-            "Colours are too light to be seen on white: each needs a contrast of 3 (WCAG 2.1, 1.4.11).",
-            where="report.brand.colours",
-            found=", ".join(f"{c} ({theme.contrast(c, '#ffffff'):.1f})" for c in light),
-            todo="Choose darker ones.",
-        )
+    """Everything the folder `powerbi` of an output holds."""
     model = model_of(published, options)
     logo = LOGO if options.logo is not None else None
     pages, undrawn = pages_of(model, options, logo)
