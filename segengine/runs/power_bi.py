@@ -118,7 +118,7 @@ def facts_of(
         customers,
         as_of,
         tuple(cards),
-        tuple(powerbi.Expected(row["kpi"], row["segment_key"], row["value"]) for row in expected),
+        tuple(powerbi.Expected(row["kpi"], row["segment_key"] or None, row["value"]) for row in expected),
     )
 
 

@@ -170,6 +170,6 @@ EXPECTED_KPIS = declared(
     "one row is what a measure of the Power BI project must show: of all segments together, or of one",
     ("kpi", "segment_key"),
     Column("kpi", "string", "the measure"),
-    Column("segment_key", "int", "the segment; null for all together", nullable=True),
+    Column("segment_key", "int", "the segment; 0 for all together"),
     Column("value", "double", "what the measure's paired SQL gives", nullable=True),
 )

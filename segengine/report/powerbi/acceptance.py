@@ -65,7 +65,7 @@ def _acceptance(model: Model) -> str:
     kpi, key, value = (model.reference(f"expected_kpis.{c}") for c in ("kpi", "segment_key", "value"))
     segment = model.reference("segments.segment_key")
     cases = ",\n\t\t\t".join(f"{dax_text(m.name)}, {dax_column(m.name)}" for m in checked(model.measures.values()))
-    same = f"ISBLANK ( SegmentKey ) || {segment} = SegmentKey"
+    same = f"SegmentKey = 0 || {segment} = SegmentKey"
     lines = [
         "// Run in Power BI Desktop's DAX query view after the first Refresh.",
         "// The first query must give 0; the second shows every published result beside the measure's.",
@@ -74,7 +74,7 @@ def _acceptance(model: Model) -> str:
         "EVALUATE",
         "ADDCOLUMNS (",
         (
-            f'\tSELECTCOLUMNS ( {model.reference("expected_kpis")}, "KPI", {kpi}, "Segment Key", {key or "BLANK ()"}, '
+            f'\tSELECTCOLUMNS ( {model.reference("expected_kpis")}, "KPI", {kpi}, "Segment Key", {key}, '
             f'"Expected", {value} ),'
         ),
         '\t"Actual",',

@@ -125,11 +125,11 @@ def _self_check(found: Sequence[Measure], model: Model) -> Measure | None:
         "SUMX (",
         f"\t{model.reference('expected_kpis')},",
         f"\tVAR Kpi = {kpi}",
-        f"\tVAR SegmentKey = {key or 'BLANK ()'}",
+        f"\tVAR SegmentKey = {key}",
         f"\tVAR Expected = {value}",
         (
             f"\tVAR Actual = CALCULATE ( SWITCH ( Kpi, {cases} ), REMOVEFILTERS (), "
-            f"FILTER ( ALL ( {segment} ), ISBLANK ( SegmentKey ) || {segment} = SegmentKey ) )"
+            f"FILTER ( ALL ( {segment} ), SegmentKey = 0 || {segment} = SegmentKey ) )"
         ),
         f"\tRETURN IF ( ABS ( Actual - Expected ) > MAX ( {TOLERANCE}, 0.000001 * ABS ( Expected ) ), 1, 0 )",
         ")",

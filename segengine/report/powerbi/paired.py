@@ -19,7 +19,7 @@ def tables_of(measures: Iterable[Measure]) -> tuple[str, ...]:
 
 
 def query(measures: Iterable[Measure], names: Mapping[str, str]) -> str | None:
-    """One SELECT with the columns kpi, segment_key and value; None without measures to check.
+    """One SELECT with the columns kpi, segment_key (0 for all) and value; None without measures to check.
 
     `names` maps published tables to what they are called where the query runs. Each source is read twice at most: for
     all segments together, and for each.
@@ -37,7 +37,7 @@ def query(measures: Iterable[Measure], names: Mapping[str, str]) -> str | None:
 
 def _part(source: str, segment: str | None, members: list[tuple[str, Sql]]) -> str:
     values = ", ".join(f"CAST({sql.expression} AS DOUBLE) AS v{n}" for n, (_, sql) in enumerate(members))
-    key = segment or "CAST(NULL AS INT)"
+    key = segment or "0"
     narrowed = f" WHERE {segment} IS NOT NULL GROUP BY {segment}" if segment else ""
     rows = f"(SELECT {key} AS segment_key, {values} FROM {source}{narrowed}) AS wide"
     listed = ", ".join(f"'{name}', v{n}" for n, (name, _) in enumerate(members))
