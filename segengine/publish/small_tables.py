@@ -40,6 +40,7 @@ def small_rows(facts: RunFacts, measures: Measures) -> dict[str, list[Row]]:
         "lanes": _lanes(facts, measures),
         "bridge": _bridge(facts),
         "runs": [_run(facts, measures)],
+        "expected_kpis": [],  # filled in when the Power BI project of the run is known
     }
 
 

@@ -27,8 +27,10 @@ __all__ = ["with_expected_kpis"]
 
 
 def with_expected_kpis(job: Job, built: Built, as_of: dt.datetime) -> Built:
-    """The tables with `expected_kpis` beside them: a row a measure, and one a measure and segment."""
-    rows = _rows(job, built, as_of) if job.config.powerbi.enabled else []
+    """The tables with `expected_kpis` filled: a row a measure, and one a measure and segment."""
+    if not job.config.powerbi.enabled:
+        return built
+    rows = _rows(job, built, as_of)
     made = conform_rows(rows, EXPECTED_KPIS, job.config.minor_unit, job.run_id)
     return replace(built, tables={**built.tables, EXPECTED_KPIS.name: made})
 
