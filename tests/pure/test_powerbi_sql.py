@@ -10,6 +10,7 @@ import pytest
 
 from segengine.report.powerbi import Published, project
 from segengine.report.powerbi.measures import checked
+from segengine.report.powerbi.measures_moves import MOVES
 from segengine.report.powerbi.paired import query, tables_of
 from segengine.report.powerbi.roles import DYNAMIC
 from tests.powerbi_facts import CARDS, options, published
@@ -45,6 +46,16 @@ def database():
         "INSERT INTO segment_kpis VALUES (?, ?, ?, ?, ?, ?, ?)",
         [(1, JANUARY, 4, 50, 5, 4, 1), (2, JANUARY, 1, 10, 1, 1, 2), (1, FEBRUARY, 3, 60, 6, 2, 3),
          (2, FEBRUARY, 2, 12, 2, 1, 4), (3, FEBRUARY, 1, 100, 10, 1, 5)],
+    )  # fmt: skip
+    found.execute(
+        "CREATE TABLE moves (as_of TIMESTAMP, from_segment_key INT, from_lane VARCHAR, to_segment_key INT, "
+        "to_lane VARCHAR, customers BIGINT)"
+    )
+    found.executemany(
+        "INSERT INTO moves VALUES (?, ?, ?, ?, ?, ?)",
+        [(JANUARY, None, None, 1, None, 4), (FEBRUARY, 1, None, 2, None, 1), (FEBRUARY, 1, None, None, "too_new", 1),
+         (FEBRUARY, None, "no_purchases", 1, None, 1), (FEBRUARY, None, None, 3, None, 1),
+         (FEBRUARY, None, "too_new", None, "no_purchases", 7)],
     )  # fmt: skip
     return found
 
@@ -94,6 +105,27 @@ def value(database, name, key=None, **changed):
 def test_what_a_measure_must_show(database, name, everybody, first):
     assert value(database, name, kpis=("margin_kpi",)) == pytest.approx(everybody)
     assert value(database, name, 1, kpis=("margin_kpi",)) == pytest.approx(first)
+
+
+@pytest.mark.parametrize(
+    ("name", "everybody", "first", "second"),
+    [
+        ("Moves In", 3, 1, 1),
+        ("Moves Out", 2, 2, None),
+        ("Net Flow", 1, -1, 1),
+        ("Moved Customers", 11, 11, 11),
+        ("No Longer in a Segment", 1, 1, None),
+        ("Stayed", 3, 2, 1),
+        ("Stayed Share", 0.6, 0.5, 1),
+        ("Retention", 0.8, 0.75, 1),
+        ("Reactivated", 1, 1, 0),
+    ],
+)
+def test_what_a_measure_of_moves_must_show(database, name, everybody, first, second):
+    (sql,) = [m.sql for m in MOVES if m.name == name]
+    for key, wanted in ((None, everybody), (1, first), (2, second)):
+        ((found,),) = values(database, sql.query(key))
+        assert found == wanted if wanted is None else float(found) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("name", ["Customers", "Revenue", "Orders", "Customer Share", "Average Order Value"])

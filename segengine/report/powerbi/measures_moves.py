@@ -37,6 +37,14 @@ FLOWS = (
     f"UNION ALL SELECT from_segment_key, -customers, age, to_segment_key FROM {SOURCE}) AS flows"
 )
 
+KEPT = (
+    f"(SELECT segment_key, customers AS was, 0 AS went, 0 AS lost FROM {aged('segment_kpis')} WHERE age = 2 UNION ALL "
+    "SELECT from_segment_key, 0, CASE WHEN from_segment_key IS DISTINCT FROM to_segment_key THEN customers ELSE 0 END, "
+    f"CASE WHEN to_segment_key IS NULL THEN customers ELSE 0 END FROM {SOURCE} "
+    "WHERE age = 1 AND from_segment_key IS NOT NULL) AS kept"
+)
+"""Who was there at the moment before, and who of them went. Those who stayed are in no row of `moves`."""
+
 
 MOVES = (
     Measure(
@@ -80,33 +88,38 @@ MOVES = (
         Sql(_summed("true"), SOURCE),
     ),
     Measure(
-        "Customers Who Were There",
-        _dax(BEFORE, BY_FROM),
-        "Customers who were in a segment at the moment before.",
+        "No Longer in a Segment",
+        _dax(f"{BEFORE} && NOT ( {STILL} )", BY_FROM),
+        "Customers who were in a segment at the moment before and are in none now.",
         "Moves",
         "count",
-        Sql(_summed("from_segment_key IS NOT NULL"), SOURCE, "from_segment_key"),
+        Sql(_summed("from_segment_key IS NOT NULL AND to_segment_key IS NULL"), SOURCE, "from_segment_key"),
+        synonyms=("lost customers",),
     ),
     Measure(
-        "Still in a Segment",
-        _dax(f"{BEFORE} && {STILL}", BY_FROM),
-        "Customers who were in a segment before and are in one now.",
+        "Stayed",
+        "[Customers Before] - [Moves Out]",
+        "Customers who are in the segment in which they were at the moment before.",
         "Moves",
         "count",
-        Sql(_summed("from_segment_key IS NOT NULL AND to_segment_key IS NOT NULL"), SOURCE, "from_segment_key"),
+        Sql("sum(was) - sum(went)", KEPT, "segment_key"),
+    ),
+    Measure(
+        "Stayed Share",
+        "DIVIDE ( [Stayed], [Customers Before] )",
+        "Share of the customers of the moment before who stayed where they were.",
+        "Moves",
+        "share",
+        Sql("CAST(sum(was) - sum(went) AS DOUBLE) / nullif(sum(was), 0)", KEPT, "segment_key"),
+        synonyms=("stability of customers",),
     ),
     Measure(
         "Retention",
-        "DIVIDE ( [Still in a Segment], [Customers Who Were There] )",
-        "Share of the customers of the moment before who are in a segment now.",
+        "DIVIDE ( [Customers Before] - [No Longer in a Segment], [Customers Before] )",
+        "Share of the customers of the moment before who are in any segment now.",
         "Moves",
         "share",
-        Sql(
-            "CAST(sum(customers) FILTER (WHERE age = 1 AND from_segment_key IS NOT NULL AND to_segment_key IS NOT "
-            "NULL) AS DOUBLE) / sum(customers) FILTER (WHERE age = 1 AND from_segment_key IS NOT NULL)",
-            SOURCE,
-            "from_segment_key",
-        ),
+        Sql("CAST(sum(was) - sum(lost) AS DOUBLE) / nullif(sum(was), 0)", KEPT, "segment_key"),
         synonyms=("retention rate", "loyalty"),
     ),
     Measure(

@@ -131,8 +131,8 @@ QUALITY = (
     ),
     Measure(
         "Drift",
-        "MAX ( {drift.psi} )",
-        "Population stability index of a feature since training.",
+        "MAX ( {drift.value} )",
+        "How far customers are from those of training or of an earlier moment, in the unit of what was measured.",
         "Model",
         "number",
     ),

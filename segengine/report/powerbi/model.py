@@ -52,7 +52,7 @@ class Sql:
         if segment_key is not None and self.segment is not None:
             each = f"SELECT {self.segment} AS segment_key, {self.expression} AS value FROM {self.source} "
             each += f"WHERE {self.segment} IS NOT NULL GROUP BY {self.segment}"
-            text = f"SELECT value FROM ({each}) AS each WHERE segment_key = {segment_key}"
+            text = f"SELECT max(value) AS value FROM ({each}) AS each WHERE segment_key = {segment_key}"
         return SQL_TABLE.sub(r"\1", text)
 
 

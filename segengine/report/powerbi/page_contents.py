@@ -207,7 +207,7 @@ def moves(b: Builder, options: Options) -> Drawn:
                 "kept",
                 "tableEx",
                 "Kept customers",
-                "Table: customers who were there and who are still in a segment",
+                "Table: customers who were there, who stayed, and who are in any segment still",
                 (
                     "Values",
                     (segment, *(b.measure(n) for n in KEPT)),
@@ -234,7 +234,7 @@ def moves(b: Builder, options: Options) -> Drawn:
 
 
 FLOWS = ("Moves In", "Moves Out", "Net Flow", "Retention", "Reactivated")
-KEPT = ("Customers Who Were There", "Still in a Segment", "Retention")
+KEPT = ("Customers Before", "Stayed", "Stayed Share", "No Longer in a Segment", "Retention")
 
 
 def drivers(b: Builder, options: Options) -> Drawn:

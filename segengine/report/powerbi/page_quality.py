@@ -50,13 +50,13 @@ def _account(b: Builder) -> list[Visual | None]:
             ("table", "rule", "outcome"),
             "Rows by Rule",
         ),
-        b.visual(
+        b.table(
             "drift",
-            "clusteredBarChart",
-            "Drift of features",
-            "Bars: population stability index by feature",
-            ("Category", (b.column("drift", "feature"),)),
-            ("Y", (b.measure("Drift"),)),
+            "Drift",
+            "Table: how far customers are from earlier ones, and whether that is too far",
+            "drift",
+            ("subject", "measure", "compared_with", "verdict"),
+            "Drift",
         ),
     ]
 

@@ -71,11 +71,6 @@ TAKES: dict[str, Take] = {
     "segment_events": Take(
         "Segment Events", ("event", "segment_id", "overlap", "model_version"), ("segment_key",), on_dates=True
     ),
-    "segment_attributes": Take(
-        "Segment Attributes",
-        ("attribute", "value"),
-        ("segment_key", "customers", "revenue"),
-    ),
     "protected_mix": Take(
         "Protected Mix", ("attribute", "value"), ("segment_key", "customers", "share", "overall_share", "cramers_v")
     ),
@@ -103,7 +98,13 @@ TAKES: dict[str, Take] = {
     "prediction": Take(
         "Prediction", ("model_version", "behaviour", "method"), ("eta_squared", "low", "high", "customers")
     ),
-    "drift": Take("Drift", ("feature", "verdict"), ("psi",), on_dates=True),
+    "drift": Take(
+        "Drift",
+        ("subject", "measure", "compared_with", "verdict", "text", "model_version"),
+        ("value",),
+        on_dates=True,
+        rename=(("measure", "What Was Measured"), ("text", "Meaning")),
+    ),
     "models": Take(
         "Models",
         ("model_version", "status", "k", "decision"),
