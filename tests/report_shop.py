@@ -104,7 +104,8 @@ def tables(*, only: Sequence[str] | None = None) -> dict[str, pa.Table]:
         segments.append(
             {**shared, "segment_id": f"S-{key:03d}", "name": name, "rank": rank, "outliers": 3, "rule": f"{SCRIPT} > 1",
              "stability": 0.9 - 0.15 * rank, "colour": ["#332288", "#88ccee", "red;}", "#117733"][rank - 1],
-             "mean_distance": 0.5}
+             "mean_distance": 0.5, "name_is_true": True, "warning": SCRIPT, "action": FORMULA,
+             "description": SCRIPT}
         )  # fmt: skip
         for moment, factor in ((BEFORE, 0.9), (AS_OF, 1)):
             kpis.append(

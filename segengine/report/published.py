@@ -58,6 +58,7 @@ class Segment:
     stability: float | None
     description: str | None
     action: str | None
+    warning: str | None
 
 
 @dataclass(frozen=True)

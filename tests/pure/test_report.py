@@ -5,6 +5,7 @@ from __future__ import annotations
 import html as html_module
 import io
 import re
+from dataclasses import fields
 from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
@@ -17,12 +18,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from segengine.features.prepare_numbers import prepare
+from segengine.report import published
 from segengine.report import summary as told
 from segengine.report.facts import published_facts
 from segengine.report.html import draw, words
 from segengine.report.html.markup import Markup, join, tag, trusted
 from segengine.report.plane import axes, plane
 from segengine.report.terminal import show
+from segengine.tables import TABLES
 from tests import report_shop as shop
 
 LIMIT_BYTES = 6_000_000
@@ -133,6 +136,20 @@ def test_page_facts_tables_and_terminal_say_the_same_numbers(whole):
         assert f"{row['amount']:,} GBP" in shown.getvalue()
     (run,) = tables["runs"].to_pylist()
     assert run["amount_assigned"] == bridge[-1]["amount"]
+
+
+def test_what_is_read_is_what_the_tables_declare():
+    kinds = {
+        "segments": published.Segment, "segment_profiles": published.Profile, "segment_kpis": published.Kpi,
+        "lanes": published.Lane, "bridge": published.Bridge, "quality": published.Quality, "runs": published.Run,
+        "models": published.ModelVersion, "k_candidates": published.Candidate, "gates": published.Gate,
+        "prediction": published.Predicted, "moves": published.Move, "segment_events": published.Event,
+        "protected_mix": published.Mix,
+    }  # fmt: skip
+    declared = {table.name: set(table.column_names) for table in TABLES}
+    for name, kind in kinds.items():
+        if name in declared:
+            assert {field.name for field in fields(kind)} <= declared[name], name
 
 
 def test_the_same_facts_give_the_same_bytes(whole):

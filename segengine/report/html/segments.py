@@ -51,6 +51,8 @@ def _card(facts: Facts, segment: Segment) -> Markup:
         facts_line.append(f"{words.money(segment.revenue, facts)}, {words.percent(segment.revenue_share)} of revenue")
     title = tag("h3", chip(segment), tag("span", segment.name), tag("span", segment.segment_id, class_="id"))
     parts: list[Child] = [title, tag("p", tag("strong", facts_line[0]), [f"; {more}" for more in facts_line[1:]])]
+    if segment.warning:
+        parts.append(tag("p", segment.warning, class_="warning"))
     if segment.action:
         parts.append(tag("p", tag("strong", "Do now: "), segment.action, class_="action"))
     if segment.description:
