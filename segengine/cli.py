@@ -43,6 +43,9 @@ ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML con
 AsOf = Annotated[
     str | None, typer.Option("--as-of", metavar="DATE", help="Look back from this date instead of the configured one.")
 ]
+Rebuild = Annotated[
+    bool, typer.Option("--rebuild", help="Write published history of this date anew; else it stays as it is.")
+]
 Remote = Annotated[
     str | None,
     typer.Option("--remote", metavar="sc://HOST:PORT", help="Work on this Spark Connect server, as SPARK_REMOTE does."),
@@ -150,6 +153,7 @@ def score(
     config: ConfigFile,
     as_of: AsOf = None,
     model: Annotated[str | None, typer.Option("--model", help="A model version; the champion when absent.")] = None,
+    rebuild: Rebuild = False,
     remote: Remote = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -158,7 +162,8 @@ def score(
     """Assign every customer with a model that exists, and publish."""
     from segengine import runs
 
-    _recipe(runs.score, config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, model=model)
+    options = {"model": model, "rebuild": rebuild}
+    _recipe(runs.score, config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, **options)
 
 
 @app.command()
@@ -167,6 +172,7 @@ def run(
     as_of: AsOf = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even when the champion is still good.")] = False,
     provisional: Provisional = False,
+    rebuild: Rebuild = False,
     remote: Remote = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -175,7 +181,7 @@ def run(
     """Score with the champion and publish; trains first when there is none, when one is due, or with --retrain."""
     from segengine import runs
 
-    asked = {"as_of": as_of, "retrain": retrain, "provisional": provisional}
+    asked = {"as_of": as_of, "retrain": retrain, "provisional": provisional, "rebuild": rebuild}
     _recipe(runs.run, config, remote=remote, as_json=json, verbose=verbose, quiet=quiet, **asked)
 
 

@@ -24,6 +24,8 @@ from segengine.steps import Listener, Steps
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from segengine.contract.late import Published
+
 __all__ = ["Job", "open_job"]
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ class Job:
     """What the run record will hold beside its state; the recipes add to it."""
     notes: list[str] = field(default_factory=list)
     """What the closing summary tells beside everything else."""
+    published: Published | None = None
+    """The last published moment before the run: rows that arrived since, but belong before it, are late."""
     sources: list[Source] = field(default_factory=list)
     """The tables read so far: a failure to read is looked for in their files."""
 

@@ -173,7 +173,8 @@ def _more(keys: Sequence[int], total: Decimal) -> dict[str, list[dict[str, Any]]
             for method, eta in (("segments", 0.2), ("rfm_grid", 0.17))
         ],
         "moves": [
-            {"as_of": AS_OF, "previous_as_of": BEFORE, "from_segment_key": a[0], "from_lane": a[1],
+            {"as_of": AS_OF, "move": 1 + i * len(places) + j, "previous_as_of": BEFORE,
+             "from_segment_key": a[0], "from_lane": a[1],
              "to_segment_key": b[0], "to_lane": b[1], "cause": "new" if a == (None, "too_new") else "customer_changed",
              "customers": 3 + i * j, "revenue": Decimal("10.00")}
             for i, a in enumerate(places) for j, b in enumerate(places)

@@ -132,6 +132,13 @@ class Segments(Part):
         "dissolved into the nearest ones.",
     )
     max_share: float = Field(0.80, gt=0, le=1, description="No segment holds a larger share of the customers.")
+    hysteresis: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="A customer stays in its segment until another centre is nearer by more than this part of the "
+        "distance to its own; 0: the nearest centre always decides.",
+    )
     by: Text | None = Field(
         None,
         description="An attribute of the customers table that is text, such as country: each of its values gets "
@@ -158,7 +165,7 @@ class Retrain(Part):
     every: Span | None = Field(
         None, description="When the champion is this old, counted from its as_of; null: its age is no reason."
     )
-    on_alarm: bool = Field(False, description="When monitoring raises an alarm; nothing raises one as yet.")
+    on_alarm: bool = Field(False, description="When monitoring calls for it in retrain.json of the output.")
 
 
 class Output(Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from segengine.config import Config
 from segengine.contract import lines as ours
+from segengine.contract.late import Arrived, Published, arrival_metrics, arrived
 from segengine.contract.lines import Lines, read_lines
 from segengine.contract.moments import EPOCH, Window, configured_window, latest_window, microseconds
 from segengine.contract.quality import LineTotals, QualityRow, check_shares, quality_rows
@@ -80,6 +81,7 @@ class CheckedLines:
     lines_ignored: int | None = None
     lines_rejected: int | None = None
     settled: Settled | None = None
+    arrived: Arrived = field(default_factory=Arrived)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def check_transactions(
     quarantine: str,
     known_customers: DataFrame | None = None,
     earlier: Mapping[str, int] | None = None,
+    published: Published | None = None,
 ) -> CheckedLines:
     """Classify every row, write the rejected ones below the folder `quarantine`, and count, in one scan of the source.
 
@@ -114,6 +117,7 @@ def check_transactions(
     `earlier`: what runs before this one counted in other rows (empty for the first of them). The account is then of
     all rows; `lines` are those of this source that are not counted yet, whatever the history window, with a column
     `is_settled` more. `source.rows` must have COUNTED: null, or before which moment the rows of its file are counted.
+    `published`: rows before that moment that were not there when it was published are counted in `arrived`.
     InputError: a column, expression, file or encoding is not what it should be. QualityError: more rows are rejected
     than quality.max_rejected_share allows, or none is left; the quarantine is kept.
     """
@@ -121,8 +125,9 @@ def check_transactions(
     listed = tuple(dict.fromkeys(canonical_text(name) for name in (table.ignore_customers if table else ())))
     found = read_lines(source, config, microseconds(now), listed, known_customers)
     window = configured_window(config)
-    metrics = _metrics(found, source, window, listed, nightly=earlier is not None)
     until_us = _until_us(window, now)
+    metrics = _metrics(found, source, window, listed, nightly=earlier is not None)
+    metrics |= arrival_metrics(window.as_of_us if window else until_us, published)
     share = None if earlier is None else _share(until_us)
     scanned = _scan(found, source, metrics, window, share, run_id=run_id, quarantine=quarantine)
     seen, settled = _seen(scanned, source, metrics, earlier, until_us)
@@ -151,6 +156,7 @@ def check_transactions(
         lines_ignored=seen["lines_ignored"] if final else None,
         lines_rejected=seen["lines_rejected"] if final else None,
         settled=settled,
+        arrived=arrived(scanned.counted, seen, earlier, published, known.as_of),
     )
 
 

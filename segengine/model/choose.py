@@ -19,12 +19,19 @@ LEAST_STABLE = 0.5
 STABLE_ON_THE_WHOLE = 0.6
 """Hennig 2007: below 0.5 a segment is dissolved, below 0.6 not to be trusted. The gates have the same limits."""
 
+STEADY = 0.02
+"""How far below the highest macro silhouette a k may be that keeps more customers in their segment. From month to month
+the differences between two k wobble by as much on a shop whose kinds of customers stay the same."""
+SAME_SHARE = 0.01
+"""Shares of kept customers that differ by no more are alike."""
+
 RULE = (
     "The k with the highest macro silhouette among those that come back with k centres, none of them with a single or "
     "with nearly every customer, that keep every segment's share within segments.min_share and segments.max_share, and "
     f"whose segments are found again among other customers (bootstrap Jaccard {LEAST_STABLE} for each, "
-    f"{STABLE_ON_THE_WHOLE} on the whole); the smaller k when two are equal. Gap and prediction strength are told, and "
-    "do not decide."
+    f"{STABLE_ON_THE_WHOLE} on the whole); the smaller k when two are equal. In a retrain the k that leaves most "
+    f"customers where the champion has them, among those within {STEADY} of the highest. Gap and prediction strength "
+    "are told, and do not decide."
 )
 TIE = 1e-9
 STRONG = 0.8
@@ -91,11 +98,13 @@ def choose(
     min_share: float,
     max_share: float,
     provisional: bool = False,
+    kept: Mapping[int, float] | None = None,
 ) -> KDecision:
     """Apply the rule to the trials of a sweep. Raises RefusedError, telling why for every k, when none passes.
 
     `deep`: the dear measures of the k that survive; without it stability is no limit. `provisional`: the least bad k
-    is then taken instead, if any has as many centres as it should.
+    is then taken instead, if any has as many centres as it should. `kept`: for each k the share of the customers that
+    would keep their segment; of the k within STEADY of the best the one with the largest is chosen.
     """
     known = deep or {}
     ordered = sorted(trials, key=lambda trial: trial.k)
@@ -107,16 +116,29 @@ def choose(
     for candidate in passed[1:]:
         if _silhouette(candidate) > _silhouette(best) + TIE:
             best = candidate
-    told = tuple(_told(candidate, best, len(passed)) for candidate in candidates)
+    highest, best = best, _steady(best, passed, kept or {})
+    told = tuple(_told(candidate, best, len(passed), is_steady=highest is not best) for candidate in candidates)
     refused = len(candidates) - len(passed)
     sentence = f"{best.k} segments: macro silhouette {_silhouette(best):.3f}" + (
-        f", the highest of the {len(passed)} k that pass the limits"
+        f", within {STEADY} of {_silhouette(highest):.3f} of k = {highest.k}, and more customers keep their segment"
+        if highest is not best
+        else f", the highest of the {len(passed)} k that pass the limits"
         if len(passed) > 1
         else ", the only k that passes the limits"
     )
     sentence += f"; {refused} of {len(candidates)} k refused." if refused else "."
     sentence += _other_rules(candidates)
     return KDecision(best.k, RULE, sentence, told)
+
+
+def _steady(best: Candidate, passed: Sequence[Candidate], kept: Mapping[int, float]) -> Candidate:
+    """The candidate about as good as the best that leaves most customers in their segment; the best where none does."""
+    near = [candidate for candidate in passed if _silhouette(candidate) >= _silhouette(best) - STEADY]
+    most = max(kept.get(candidate.k, 0.0) for candidate in near)
+    if kept.get(best.k, 0.0) >= most - SAME_SHARE:
+        return best
+    near = [candidate for candidate in near if kept.get(candidate.k, 0.0) >= most - SAME_SHARE]
+    return max(near, key=lambda candidate: (_silhouette(candidate), -candidate.k))
 
 
 def _silhouette(candidate: Candidate) -> float:
@@ -198,10 +220,12 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _told(candidate: Candidate, best: Candidate, passed: int) -> Candidate:
+def _told(candidate: Candidate, best: Candidate, passed: int, *, is_steady: bool) -> Candidate:
     if candidate.k == best.k:
         among = (
-            f"the highest macro silhouette of the {passed} k that pass"
+            f"within {STEADY} of the highest macro silhouette, and most customers keep their segment"
+            if is_steady
+            else f"the highest macro silhouette of the {passed} k that pass"
             if passed > 1
             else "the only k that passes the limits"
         )
@@ -213,6 +237,8 @@ def _told(candidate: Candidate, best: Candidate, passed: int) -> Candidate:
         return replace(
             candidate, reason=f"macro silhouette {mine:.4f} equals that of k = {best.k}, and the smaller k wins"
         )
+    if mine > other:
+        return replace(candidate, reason=f"macro silhouette {mine:.4f} is above {other:.4f} by too little to change k")
     return replace(candidate, reason=f"macro silhouette {mine:.4f} is below {other:.4f} of k = {best.k}")
 
 

@@ -22,7 +22,7 @@ from segengine.model.sweep import carry
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["Contestant", "Fit", "contest", "lay_out", "partitions_for", "segment_order", "settle"]
+__all__ = ["Contestant", "Fit", "contest", "lay_out", "partitions_for", "segment_order", "settle", "steadier"]
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +37,13 @@ SPARK_TOLERANCE = 1e-4
 HOPELESS = 0.01
 """A contestant that came to rest on the sample and is dearer by more than this part of the cost is carried no
 further."""
+
+STEADY = 0.003
+"""Centres that were carried on from the champion's stay although others are cheaper by up to this part of the cost: as
+much as the luck of starts makes on skewed customers. Segments would change for it, and be no better."""
+
+ALREADY_THERE = 1e-6
+"""The champion's centres that came to rest on the sample this near to the sweep's, prepared units, are no others."""
 
 CLEARLY_BETTER = 1e-6
 """A later contestant must beat the first one's cost by more than this part of it: rounding must not decide."""
@@ -113,14 +120,21 @@ def contest(
     min_share: float,
     max_share: float,
     sample: Floats | None = None,
+    champion: Floats | None = None,
 ) -> Fit:
     """Carry the sweep's centres and those of one run of Spark's k-means to convergence on all points; keep the cheaper.
 
     The sweep's win unless the others are cheaper by more than 1e-6 of the cost and within the share limits. `sample`:
     prepared points (n, d) on which Spark's centres come to rest first, as the sweep's did; that saves passes.
+    `champion`: centres to start from that are where its segments are now (k, d); they win unless others are cheaper by
+    more than STEADY.
     """
     k = len(sweep_centres)
     starts = {"sweep": sweep_centres}
+    if champion is not None:
+        at_rest = champion if sample is None else carry(sample, champion, seed=seed)
+        if _apart(at_rest, sweep_centres) > ALREADY_THERE:
+            starts["champion"] = at_rest
     spark_centres = _spark_centres(points, k, seed)
     if len(spark_centres) == k:
         starts["spark"] = spark_centres if sample is None else carry(sample, spark_centres, seed=seed)
@@ -129,10 +143,12 @@ def contest(
     winner = 0
     verdicts: dict[int, tuple[Literal["won", "lost", "refused"], str]] = {}
     for i in range(1, len(results)):
-        verdicts[i] = _against(results[winner], names[winner], results[i], min_share, max_share)
+        spared = STEADY * ((names[i] == "champion") - (names[winner] == "champion"))
+        verdicts[i] = _against(results[winner], names[winner], results[i], min_share, max_share, spared)
         if verdicts[i][0] == "won":
             better = 1 - results[i].last.cost / results[winner].last.cost
-            verdicts[winner] = ("lost", f"{names[i]} is {better:.2%} cheaper")
+            kept = f"{names[i]}'s segments stay, at {-better:.2%} more" if better <= 0 else ""
+            verdicts[winner] = ("lost", kept or f"{names[i]} is {better:.2%} cheaper")
             winner = i
     verdicts.setdefault(winner, ("won", "no other set of centres is cheaper"))
     contestants = [_contestant(names[i], results[i], *verdicts[i]) for i in range(len(results))]
@@ -142,14 +158,45 @@ def contest(
     return _fit(results[winner], contestants)
 
 
-def settle(points: DataFrame, starts: Sequence[Floats]) -> list[Fit]:
-    """Carry the sweep's centres of every group to convergence on the customers of that group, all in the same passes.
+def settle(points: DataFrame, starts: Sequence[Floats], names: Sequence[str] | None = None) -> list[Fit]:
+    """Carry the centres of every group to convergence on the customers of that group, all in the same passes.
 
-    Spark's k-means takes no part: it would have to be fitted once for each group.
+    `names`: where those of each group come from; the sweep by default. Spark's k-means takes no part: it would have to
+    be fitted once for each group.
     """
     results = run(points, starts, groups=range(len(starts)))
     reason = "the only contestant: Spark fits one group at a time"
-    return [_fit(result, (_contestant("sweep", result, "won", reason),)) for result in results]
+    named = names or ["sweep"] * len(starts)
+    return [
+        _fit(result, (_contestant(name, result, "won", reason),)) for name, result in zip(named, results, strict=True)
+    ]
+
+
+def steadier(
+    sample: Floats, sweep_centres: Floats, champion: Floats | None, *, seed: int, min_share: float, max_share: float
+) -> tuple[str, Floats]:
+    """Centres for a group: the champion's at rest on the group's sample and their name, or the sweep's.
+
+    The sweep's when they are cheaper by more than STEADY, or the champion's do not keep the share limits.
+    """
+    if champion is None:
+        return "sweep", sweep_centres
+    at_rest = carry(sample, champion, seed=seed)
+    cost, shares = _cost_and_shares(sample, at_rest)
+    fits = shares.min() >= min_share and shares.max() <= max_share
+    if fits and cost <= _cost_and_shares(sample, sweep_centres)[0] * (1 + STEADY):
+        return "champion", at_rest
+    return "sweep", sweep_centres
+
+
+def _cost_and_shares(points: Floats, centres: Floats) -> tuple[float, Floats]:
+    squares = np.stack([((points - centre) ** 2).sum(axis=1) for centre in centres])
+    return float(squares.min(axis=0).sum()), np.bincount(squares.argmin(axis=0), minlength=len(centres)) / len(points)
+
+
+def _apart(one: Floats, other: Floats) -> float:
+    """The largest distance from a centre to the nearest one of the other set."""
+    return float(np.linalg.norm(one[:, None, :] - other[None, :, :], axis=2).min(axis=1).max())
 
 
 def _fit(best: Converged, contestants: Sequence[Contestant]) -> Fit:
@@ -157,15 +204,21 @@ def _fit(best: Converged, contestants: Sequence[Contestant]) -> Fit:
 
 
 def _against(
-    best: Converged, best_name: str, other: Converged, min_share: float, max_share: float
+    best: Converged, best_name: str, other: Converged, min_share: float, max_share: float, spared: float
 ) -> tuple[Literal["won", "lost", "refused"], str]:
-    if other.last.cost >= best.last.cost * (1 - CLEARLY_BETTER):
+    """Whether another contestant takes the place of the best; `spared`: the part of the cost it may be dearer."""
+    if other.last.cost >= best.last.cost * (1 + spared - CLEARLY_BETTER):
         above = other.last.cost / best.last.cost - 1 if best.last.cost else 0.0
+        if above < -CLEARLY_BETTER:
+            return "lost", f"{-above:.2%} cheaper than {best_name}, which is too little to change segments for"
         return "lost", f"as good as {best_name}" if above <= CLEARLY_BETTER else f"{above:.2%} dearer than {best_name}"
     shares = other.last.sizes / other.last.sizes.sum()
     if shares.min() < min_share or shares.max() > max_share:
-        return "refused", f"cheaper than {best_name}, but with shares from {shares.min():.3f} to {shares.max():.3f}"
-    return "won", f"cheaper than {best_name}"
+        return "refused", f"better than {best_name}, but with shares from {shares.min():.3f} to {shares.max():.3f}"
+    return (
+        "won",
+        f"cheaper than {best_name}" if not spared > 0 else f"about as good as {best_name}, and the same segments",
+    )
 
 
 def _contestant(name: str, result: Converged, verdict: Literal["won", "lost", "refused"], reason: str) -> Contestant:

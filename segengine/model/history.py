@@ -1,4 +1,4 @@
-"""Why a model was trained, and whether the champion is due to be replaced. No Spark here."""
+"""What is told of model versions: why each was trained, and what became of its segments. No Spark here."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from segengine.model import bundle, promotion
+from segengine.model.identity import segment_id
+from segengine.model.identity_file import identity_of
 from segengine.tables import K_CANDIDATES
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from segengine.io.files import Store
     from segengine.model.trained import TrainedModel
 
-__all__ = ["candidate_rows", "facts", "gate_rows", "model_rows", "recipe_fingerprint", "why_train"]
+__all__ = ["candidate_rows", "event_rows", "facts", "gate_rows", "model_rows", "recipe_fingerprint"]
 
 CANDIDATE_COLUMNS = K_CANDIDATES.column_names[:-1]
 
@@ -27,6 +30,7 @@ RECIPE = ("kind", "history", "features", "prepare", "lanes", "segments")
 def recipe_fingerprint(config: Config) -> str:
     """SHA-256 of the sections that decide what a model looks like: another one means the champion is out of date."""
     plain = config.model_dump(mode="json", include=set(RECIPE))
+    plain["segments"].pop("hysteresis")  # about scoring
     by, customers = config.segments.by, config.tables.customers
     if config.segments.too_small == "refuse":  # as before there was a choice
         del plain["segments"]["too_small"]
@@ -35,29 +39,6 @@ def recipe_fingerprint(config: Config) -> str:
     elif customers is not None:
         plain["by"] = customers.attributes[by]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def why_train(store: Store, config: Config, as_of: dt.datetime, *, asked: bool) -> str | None:
-    """Why a run should train before it scores, in words; None when the champion is still good.
-
-    Raises BundleError when the champion's record or manifest cannot be trusted.
-    """
-    version = bundle.champion(store)
-    if version is None:
-        return "there was no model yet"
-    if asked:
-        return "a retrain was asked for"
-    version = promotion.decided_after(store, version) or version
-    manifest = bundle.manifest(store, version)
-    if manifest.get("recipe_sha256") != recipe_fingerprint(config):
-        return f"the configuration of features, preparation or segments changed since {version}"
-    every = config.retrain.every
-    if every is not None:
-        trained = dt.datetime.fromisoformat(str(manifest["as_of"]))
-        due = config.retrain_due(trained)
-        if due is not None and due <= as_of:
-            return f"{version} is as of {trained:%Y-%m-%d}, and retrain.every is {every}"
-    return None
 
 
 def facts(
@@ -127,4 +108,19 @@ def model_rows(store: Store) -> tuple[dict[str, object], ...]:
                 "config_sha256": manifest["config_sha256"],
             }
         )
+    return tuple(rows)
+
+
+def event_rows(store: Store) -> tuple[dict[str, object], ...]:
+    """The rows of the published table `segment_events`: of every version that is or was champion."""
+    record = bundle.champion_record(store) or {}
+    used = {str(one.get("version")) for one in (record, *record.get("history", []), *promotion.events(store))}
+    rows = []
+    for version in bundle.versions(store):
+        if version in used:
+            manifest = bundle.manifest(store, version)
+            as_of = dt.datetime.fromisoformat(str(manifest["as_of"]))
+            for event in identity_of(store, version, int(manifest["k"])).events:
+                named = {"segment_id": segment_id(event.segment_key), **asdict(event)}
+                rows.append({"model_version": version, "as_of": as_of, **named})
     return tuple(rows)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-__all__ = ["FILE", "Event", "Identity", "by_centres", "by_overlap", "first", "segment_id", "unmatched"]
+__all__ = ["FILE", "Event", "Identity", "by_centres", "by_overlap", "first", "kept_share", "segment_id", "unmatched"]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -111,6 +111,14 @@ def first(k: int, minted: Iterable[int] = ()) -> Identity:
     return Identity(keys, tuple(sorted({*minted, *keys})), tuple(Event(key, "new", None, 0.0) for key in keys))
 
 
+def kept_share(before: Counts, after: Counts) -> float:
+    """The share of customers who would keep their id when the segments `before` (n) become those `after` (n)."""
+    counts = np.zeros((int(before.max()) + 1, int(after.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (before, after), 1)
+    pairs = _assigned(np.where(_jaccard(counts) >= ALIKE, counts, 0).astype(np.float64))
+    return float(sum(counts[i, j] for j, i in pairs.items()) / len(before))
+
+
 def by_overlap(
     counts: Counts,
     fresh: Sequence[int],
@@ -129,9 +137,7 @@ def by_overlap(
     """
     counts = np.asarray(counts, dtype=np.int64)
     eligible = np.ones(counts.shape, dtype=bool) if allowed is None else allowed
-    had, has = counts.sum(axis=1), counts.sum(axis=0)
-    union = had[:, None] + has[None, :] - counts
-    alike = np.divide(counts, union, out=np.zeros(counts.shape), where=union > 0)
+    has, alike = counts.sum(axis=0), _jaccard(counts)
     pairs = _assigned(np.where(eligible & (alike >= ALIKE), counts, 0).astype(np.float64))
     keys, registry = _keys(pairs, old, counts.shape[1], minted)
     events = [Event(old[i], "kept", None, float(alike[i, j])) for j, i in sorted(pairs.items())]
@@ -182,6 +188,11 @@ def unmatched(k: int, *, old: Sequence[int], minted: Iterable[int], champion: st
     keys, registry = _keys({}, old, k, minted)
     events = [*(Event(key, "new", None, None) for key in keys), *(Event(key, "retired", None, None) for key in old)]
     return Identity(keys, registry, tuple(events), champion, "none")
+
+
+def _jaccard(counts: Counts) -> Floats:
+    union = counts.sum(axis=1)[:, None] + counts.sum(axis=0)[None, :] - counts
+    return np.asarray(np.divide(counts, union, out=np.zeros(counts.shape), where=union > 0), dtype=np.float64)
 
 
 def _assigned(weights: Floats) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from segengine.model.choose import KDecision, choose, survivors
 from segengine.model.deep import deepen
 from segengine.model.group_sample import Sizes, joined
 from segengine.model.groups import OTHER, Key, named
+from segengine.model.identity import kept_share
 from segengine.model.rare import merged
 from segengine.model.sample import prepared_sample
 from segengine.model.sweep import sweep
@@ -29,6 +30,7 @@ __all__ = ["Found", "Searched", "fewest", "least_customers", "search", "search_g
 log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
 MOST_TAKEN = 3
 """Groups that a rest with enough customers takes in at most: what they do not mend, more of them hardly would."""
@@ -81,21 +83,26 @@ def search(
     *,
     provisional: bool = False,
     is_group: bool = False,
+    before: Labels | None = None,
 ) -> Found:
     """Try every number of segments on the sample and choose one. RefusedError, with the reasons, when none passes.
 
     `provisional`: the least bad one is taken then. `is_group`: one of many, for which gap, prediction strength and
-    stability would be too dear for every k.
+    stability would be too dear for every k. `before`: the segment of each customer of the sample by the model in use.
     """
-    points = prepared_sample(sample, preparation).points
-    limits = config.segments
+    prepared = prepared_sample(sample, preparation)
+    points, limits = prepared.points, config.segments
     trials = sweep(points, config.k_values, restarts=limits.restarts, seed=seed)
     shares = {"min_share": limits.least_share, "max_share": limits.max_share}
     if limits.too_small == "merge" and not survivors(trials, **shares):
         trials = merged(trials, points, min_share=limits.min_share, fewest=min(config.k_values), seed=seed)
     whole = {} if is_group else survivors(trials, **shares)
     deep = deepen(points, {k: trial.labels for k, trial in whole.items() if trial.labels is not None}, seed=seed)
-    decision = choose(trials, deep, **shares, provisional=provisional)
+    kept = None
+    if before is not None:
+        ordered = before[prepared.rows]
+        kept = {trial.k: kept_share(ordered, trial.labels) for trial in trials if trial.labels is not None}
+    decision = choose(trials, deep, **shares, provisional=provisional, kept=kept)
     log.info("k: %s", decision.sentence)
     for trial in trials:
         if trial.k == decision.k and trial.centres is not None:
@@ -104,18 +111,26 @@ def search(
 
 
 def search_groups(
-    sizes: Sizes, samples: Sequence[Sample], preparation: Preparation, config: Config, seed: int
+    sizes: Sizes,
+    samples: Sequence[Sample],
+    preparation: Preparation,
+    config: Config,
+    seed: int,
+    *,
+    before: Callable[[Key, Sample], Labels | None] = lambda key, sample: None,
 ) -> Searched:
     """The segments of every group of `sizes.own` (whose samples come first) and of the rest, whose sample comes last.
 
     Groups for which no number of segments passes join the rest. A rest for which none passes, mostly as it has too few
-    customers, takes in the smallest groups. ModelError: no group is left, or still no number passes for the rest.
+    customers, takes in the smallest groups. `before`: of a group's sample, as `search` takes it.
+    ModelError: no group is left, or still no number passes for the rest.
     """
     kept: list[tuple[_Group, Found]] = []
     refused: list[_Group] = []
     for group in (_Group(key, sample) for (key, _), sample in zip(sizes.own, samples, strict=False)):
         try:
-            kept.append((group, search(group.sample, preparation, config, seed, is_group=True)))
+            was = before(group.key, group.sample)
+            kept.append((group, search(group.sample, preparation, config, seed, is_group=True, before=was)))
         except ModelError as refusal:
             refused.append(group)
             log.info("%s", refusal)
@@ -124,7 +139,8 @@ def search_groups(
     other = None
     while kept and rest and other is None:
         try:
-            other = _search_rest(joined(rest), preparation, config, seed)
+            whole = joined(rest)
+            other = _search_rest(whole, preparation, config, seed, before(Key("other"), whole))
         except ModelError:
             enough = sum(sample.customers for sample in rest) >= fewest(config)
             if enough and len(taken) >= MOST_TAKEN:
@@ -141,9 +157,9 @@ def search_groups(
     return Searched(keys, tuple(one for _, one in found), notes)
 
 
-def _search_rest(sample: Sample, preparation: Preparation, config: Config, seed: int) -> Found:
+def _search_rest(sample: Sample, preparation: Preparation, config: Config, seed: int, before: Labels | None) -> Found:
     try:
-        return search(sample, preparation, config, seed, is_group=True)
+        return search(sample, preparation, config, seed, is_group=True, before=before)
     except ModelError as refusal:
         raise RefusedError(
             f"No number of segments gives an acceptable model of the group '{OTHER}', which all values of "

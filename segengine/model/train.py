@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from segengine.features.names import attribute_columns
 from segengine.features.prepare import Prepare, input_columns, options_of
 from segengine.features.prepare_numbers import Preparation, inverse
 from segengine.kept import keep
-from segengine.model.fit import Fit, contest, lay_out, segment_order, settle
+from segengine.model.fit import Fit, contest, lay_out, segment_order, settle, steadier
 from segengine.model.group_sample import group_samples, group_sizes
 from segengine.model.groups import Grouping, GroupModel, Key, Routing, named, spacing
 from segengine.model.pipeline import segment_pipeline
@@ -23,6 +24,7 @@ from segengine.model.search import Found, Searched, fewest, least_customers, sea
 from segengine.model.stability import DRAWS, bootstrap_jaccard
 from segengine.model.sweep import measure
 from segengine.model.trained import TrainedModel
+from segengine.model.warm import centres_of, places_of, warm_start
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -59,6 +61,7 @@ def train(
     seed: int,
     sample_limit: int = SAMPLE_LIMIT,
     provisional: bool = False,
+    champion: TrainedModel | None = None,
 ) -> TrainedModel:
     """Find segments of the customers in `rows`: one row each, with customer_id, the feature columns and revenue_e4,
     with segments.by also the attribute's column.
@@ -66,6 +69,7 @@ def train(
     `rows` is read two or three times: persist it when it is dear to compute. Raises ModelError when there are too few
     customers, nothing tells them apart or no k passes, and FeatureError for a feature that cannot be prepared.
     `provisional`: when no k passes for everybody, the least bad one is taken.
+    `champion`: the model in use, whose centres the fit starts from as well.
     """
     estimator = Prepare(
         inputs=input_columns(chosen.features), options=options_of(config.prepare), sample_limit=sample_limit
@@ -75,15 +79,18 @@ def train(
         sample = hash_sample(rows, estimator.input_columns(), sample_limit)
         _require_customers(sample.customers, config)
         preparation = estimator.learn(sample.columns)
-        searched = Searched((), (search(sample, preparation, config, seed, provisional=provisional),), ())
+        before = places_of(champion, by, None, sample)
+        found = search(sample, preparation, config, seed, provisional=provisional, before=before)
+        searched = Searched((), (found,), ())
     else:
         column = attribute_columns(config)[by]
         sizes = group_sizes(rows, column, by, least_customers(config))
         _require_customers(sizes.customers, config)
         sample, samples = group_samples(rows, estimator.input_columns(), column, sizes, sample_limit)
         preparation = estimator.learn(sample.columns)
-        searched = search_groups(sizes, samples, preparation, config, seed)
-    parts = _fitted(rows, preparation, searched, config, seed)
+        places = partial(places_of, champion, by)
+        searched = search_groups(sizes, samples, preparation, config, seed, before=places)
+    parts = _fitted(rows, preparation, searched, config, seed, champion)
     grouping = _grouping(parts, searched, preparation, config)
     centres = np.concatenate([part.centres for part in parts])
     return TrainedModel(
@@ -116,23 +123,36 @@ def _require_customers(customers: int, config: Config) -> None:
         )
 
 
-def _fitted(rows: DataFrame, preparation: Preparation, searched: Searched, config: Config, seed: int) -> list[_Part]:
+def _fitted(
+    rows: DataFrame,
+    preparation: Preparation,
+    searched: Searched,
+    config: Config,
+    seed: int,
+    champion: TrainedModel | None,
+) -> list[_Part]:
     """Every group's centres fitted to all of its customers; the group with most revenue (or customers) first."""
     has_revenue = config.kind != "customers" and "revenue_e4" in rows.columns
-    starts = [found.centres for found in searched.found]
+    keys = searched.keys or (None,)
+    by, low, high = config.segments.by, config.segments.least_share, config.segments.max_share
+    before = [centres_of(champion, by, key) for key in keys]
+    warm = [warm_start(preparation, found.centres, was) for found, was in zip(searched.found, before, strict=True)]
     customers = sum(found.customers for found in searched.found)
     routing = _routing(searched, config)
     points = keep(lay_out(rows, preparation, customers, has_revenue=has_revenue, routing=routing))
     try:
         if routing is not None:
-            fits = settle(points.rows, starts)
+            chosen = [
+                steadier(found.points, found.centres, start, seed=seed, min_share=low, max_share=high)
+                for found, start in zip(searched.found, warm, strict=True)
+            ]
+            fits = settle(points.rows, [centres for _, centres in chosen], [name for name, _ in chosen])
         else:
-            low, high = config.segments.least_share, config.segments.max_share
-            sample = searched.found[0].points
-            fits = [contest(points.rows, starts[0], seed=seed, min_share=low, max_share=high, sample=sample)]
+            found, limits = searched.found[0], {"min_share": low, "max_share": high}
+            best = contest(points.rows, found.centres, seed=seed, sample=found.points, champion=warm[0], **limits)
+            fits = [best]
     finally:
         points.release()
-    keys = searched.keys or (None,)
     draws = max(FEWEST_DRAWS, DRAWS // len(keys))
     parts = [_part(*one, config, seed, draws) for one in zip(keys, searched.found, fits, strict=True)]
     by_revenue = config.kind != "customers"

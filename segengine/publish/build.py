@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
@@ -10,11 +11,13 @@ from pyspark.sql import functions as F
 
 from segengine.errors import PublicationError
 from segengine.features.prepare_sample import SAMPLE_LIMIT
+from segengine.kept import Kept, keep
 from segengine.publish.facts import RunFacts
+from segengine.publish.history import Moment, Past, elsewhere, membership, moves, transitions
 from segengine.publish.keys import KeyHash, customer_key, with_customer_key
 from segengine.publish.kpis import with_kpis
 from segengine.publish.measure import Measures, epoch_micros, measure
-from segengine.publish.shape import conform, conform_rows, money, published_names, quoted
+from segengine.publish.shape import conform, conform_rows, money, money_ratio, published_names, quoted
 from segengine.publish.small_tables import small_rows
 from segengine.scoring.keys import segment_key
 from segengine.tables import ASSIGNMENTS, CUSTOMERS, by_name
@@ -30,6 +33,15 @@ class Built:
     rows: dict[str, int]
     """How many rows each of the DataFrames has, counted on the way."""
     measures: Measures
+    keeps_history: bool = False
+    """Whether what is published as of this moment already has to stay."""
+    warnings: tuple[str, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+    def release(self) -> None:
+        """Free what was persisted on the way, once the tables are written."""
+        for one in self.kept:
+            one.release()
 
 
 def build_tables(
@@ -37,14 +49,18 @@ def build_tables(
     facts: RunFacts,
     *,
     previous_customers: DataFrame | None = None,
+    past: Past | None = None,
+    rebuild: bool = False,
     key_hash: KeyHash = customer_key,
     sample_limit: int = SAMPLE_LIMIT,
 ) -> Built:
     """Every table of segengine/tables but `publications`, which publishing writes itself.
 
     `scored`: one row a customer (customer_id, lane, segment_index, distance, margin, runner_up_index, is_outlier,
-    assigned_by, feature columns, revenue_e4, orders, first_ordered_at, last_ordered_at, is_known, attributes); it is
-    read half a dozen times, so persist it. `previous_customers` is the table now published; its keys stay. Raises
+    assigned_by, feature columns, revenue_e4, orders, first_ordered_at, last_ordered_at, is_known, attributes, and
+    champion_key: the segment that the model of the moment before finds, where that is another one); it is read half a
+    dozen times, so persist it. `previous_customers` is the table now published; its keys stay. `past`: what is
+    published of other moments; one before the last that is there already stays, unless `rebuild`. Raises
     PublicationError.
     """
     _check_segments(facts)
@@ -55,12 +71,38 @@ def build_tables(
             "Customers are in segments that the model does not have.", found=f"index {sorted(unknown)}"
         )
     keyed = with_customer_key(scored, previous_customers, key_hash=key_hash)
+    stays, moved, kept, warnings = _history(keyed, facts, past or Past(), rebuild=rebuild)
     small = {
         name: conform_rows(rows, by_name(name), facts.minor_unit, facts.publication_id)
-        for name, rows in small_rows(facts, measures).items()
+        for name, rows in {**small_rows(facts, measures), "moves": moved}.items()
     }
     large = {"assignments": _assignments(keyed, facts), "customers": _customers(keyed, facts)}
-    return Built({**small, **large}, dict.fromkeys(large, measures.customers), measures)
+    counts = {**dict.fromkeys(large, measures.customers), "membership": stays.count()}
+    tables = {**small, **large, "membership": stays}
+    return Built(tables, counts, measures, kept is None, warnings, (kept,) if kept else ())
+
+
+def _history(
+    keyed: DataFrame, facts: RunFacts, past: Past, *, rebuild: bool
+) -> tuple[DataFrame, list[dict[str, object]], Kept | None, tuple[str, ...]]:
+    """The table `membership`, new rows of `moves`, what was persisted for them (None when history stays), warnings."""
+    next_as_of = past.after(facts.as_of)
+    again = past.has(facts.as_of)
+    columns = ["customer_key", "lane", "revenue_e4", *(["champion_key"] if "champion_key" in keyed.columns else [])]
+    now = keyed.select(_segment_key(facts, "segment_index").alias("segment_key"), *columns)
+    moment = Moment(facts.as_of, facts.model_version, facts.publication_id, past.before(facts.as_of), next_as_of)
+    if again and next_as_of is not None and not rebuild and past.membership is not None:
+        others = elsewhere(now, past.membership, facts.as_of)
+        told = (
+            f"{facts.as_of:%Y-%m-%d} is published already, and its history stays as it is: "
+            f"{others:,} customers would be elsewhere in it now. --rebuild writes it anew."
+        )
+        return past.membership, [], None, (told,)
+    joined = keep(transitions(now, past.membership, moment))
+    rows = moves(joined.rows, moment, rebuilt=again)
+    for row in rows:
+        row["revenue"] = money_ratio(cast("int | None", row.pop("revenue_e4")), 1, facts.minor_unit)
+    return membership(joined.rows, past.membership, moment), rows, joined, ()
 
 
 def _check_segments(facts: RunFacts) -> None:

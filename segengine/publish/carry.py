@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 
 import pyarrow as pa
@@ -11,16 +12,22 @@ from pyspark.sql import functions as F
 
 from segengine.errors import PublicationError
 from segengine.io.files import Store
+from segengine.publish.measure import epoch_micros
 from segengine.publish.shape import quoted, types_of
 from segengine.tables import Table
 
 __all__ = ["carried_frame", "carried_rows", "read_parquet_file"]
 
 
-def carried_rows(new: pa.Table, old: pa.Table, table: Table) -> pa.Table:
-    """`new` and those of the `old` rows that share `table.replaced_by` with none of them, in order of the key."""
+def carried_rows(new: pa.Table, old: pa.Table, table: Table, replaced_as_of: dt.datetime | None = None) -> pa.Table:
+    """`new` and those of the `old` rows that share `table.replaced_by` with none of them, in order of the key.
+
+    Rows of `replaced_as_of` go from a table of moments even when there are no new ones of it.
+    """
     _require_same_shape(types_of(new), types_of(old), table)
     replaced = set(_keys(new, table))
+    if replaced_as_of is not None and table.replaced_by == ("as_of",):
+        replaced.add((replaced_as_of,))
     stays = pa.array([key not in replaced for key in _keys(old, table)], type=pa.bool_())
     kept = old.filter(stays)
     columns = [
@@ -35,10 +42,12 @@ def _keys(rows: pa.Table, table: Table) -> list[tuple[object, ...]]:
     return list(zip(*(rows.column(name).to_pylist() for name in table.replaced_by), strict=True))
 
 
-def carried_frame(new: DataFrame, old: DataFrame, table: Table) -> DataFrame:
+def carried_frame(new: DataFrame, old: DataFrame, table: Table, replaced_as_of: dt.datetime | None = None) -> DataFrame:
     """The same for DataFrames, in no order."""
     types = types_of(new)
     _require_same_shape(types, types_of(old), table)
+    if replaced_as_of is not None and table.replaced_by == ("as_of",):
+        old = old.where(F.unix_micros("as_of") != F.lit(epoch_micros(replaced_as_of)))
     kept = old.join(new.select(*table.replaced_by).distinct(), on=list(table.replaced_by), how="left_anti")
     columns = [
         (F.col(quoted(name)) if name in old.columns else F.lit(None)).cast(kind).alias(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -58,9 +59,11 @@ def publish_delta(
     *,
     still_ours: Callable[[], None],
     done: Checkpoint,
+    replaced: dt.datetime | None = None,
 ) -> Publication:
     """Undo what an interrupted publication left, commit table by table, record all versions last.
 
+    `replaced`: a moment whose rows go from the tables of moments, whether there are new ones of it or not.
     When it fails, the tables committed so far are put back.
     """
     with _settings(spark):
@@ -70,7 +73,7 @@ def publish_delta(
         try:
             versions = {}
             for name, new in tables.items():
-                versions[name] = _commit(store, spark, name, new, rows.get(name), publication, previous)
+                versions[name] = _commit(store, spark, name, new, rows.get(name), publication, previous, replaced)
                 done(f"written {name}")
             still_ours()
             publication = replace(publication, table_versions=versions)
@@ -119,12 +122,13 @@ def _commit(
     expected: int | None,
     publication: Publication,
     previous: Publication | None,
+    replaced: dt.datetime | None = None,
 ) -> int:
     """Overwrite one table in one commit, check it; its new version."""
     folder = _folder(name)
     before = delta_log.latest_version(store, folder)
-    if by_name(name).cumulative and previous is not None and before is not None:
-        new, expected = _with_carried(store, spark, name, new, before), None
+    if by_name(name).replaced_by and previous is not None and before is not None:
+        new, expected = _with_carried(store, spark, name, new, before, replaced), None
     if isinstance(new, pa.Table):
         expected = new.num_rows
     frame = _as_frame(spark, new)
@@ -141,14 +145,14 @@ def _commit(
 
 
 def _with_carried(
-    store: Store, spark: SparkSession, name: str, new: DataFrame | pa.Table, before: int
+    store: Store, spark: SparkSession, name: str, new: DataFrame | pa.Table, before: int, replaced: dt.datetime | None
 ) -> DataFrame | pa.Table:
     """The new rows and those published so far that stay; without Spark where both are small files of ours."""
     table, folder = by_name(name), _folder(name)
     files = delta_log.files_written(store, folder, before)
     if isinstance(new, pa.Table) and files is not None:
-        return carried_rows(new, pa.concat_tables(read_parquet_file(store, path) for path in files), table)
-    return carried_frame(_as_frame(spark, new), read_version(spark, store, name, None), table)
+        return carried_rows(new, pa.concat_tables(read_parquet_file(store, path) for path in files), table, replaced)
+    return carried_frame(_as_frame(spark, new), read_version(spark, store, name, None), table, replaced)
 
 
 def _metadata(

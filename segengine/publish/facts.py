@@ -124,6 +124,10 @@ class RunFacts:
     """Rows of the table rfm_cells, their revenue as `revenue_e4`."""
     protected_mix: tuple[Mapping[str, Any], ...] = ()
     """Rows of the table protected_mix, with the `index` of the segment."""
+    rows_before: int | None = None
+    rows_late: int | None = None
+    events: tuple[Mapping[str, object], ...] = ()
+    """Rows of the table `segment_events`, without their publication id."""
     bridge: tuple[BridgeFact, ...] = ()
     """From source to segments, both included; empty without transactions."""
     gates: tuple[Mapping[str, object], ...] = ()

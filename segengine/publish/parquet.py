@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import logging
@@ -57,8 +58,12 @@ def publish_parquet(
     keep: int,
     still_ours: Callable[[], None],
     done: Checkpoint,
+    replaced: dt.datetime | None = None,
 ) -> Publication:
-    """Write all tables, check them, make them visible together; until then the previous publication is current."""
+    """Write all tables, check them, make them visible together; until then the previous publication is current.
+
+    `replaced`: a moment whose rows go from the tables of moments, whether there are new ones of it or not.
+    """
     previous = read_pointer(store)
     kept = previous.kept if previous else ()
     if publication.publication_id in kept:
@@ -71,7 +76,13 @@ def publish_parquet(
     publication = replace(publication, folder=folder, kept=(publication.publication_id, *kept)[: max(keep, 2)])
     try:
         _write_and_check(
-            store, {**tables, "publications": publications_row(publication)}, rows, publication, previous, done
+            store,
+            {**tables, "publications": publications_row(publication)},
+            rows,
+            publication,
+            previous,
+            done,
+            replaced,
         )
         still_ours()
         store.write_atomic(CURRENT, json.dumps(publication.as_json(), indent=2).encode())
@@ -94,10 +105,11 @@ def _write_and_check(
     publication: Publication,
     previous: Publication | None,
     done: Checkpoint,
+    replaced: dt.datetime | None,
 ) -> None:
     written: dict[str, tuple[DataFrame | pa.Table, int]] = {}
     for name, new in tables.items():
-        data = _with_carried(store, name, new, previous)
+        data = _with_carried(store, name, new, previous, replaced)
         expected = data.num_rows if isinstance(data, pa.Table) else rows.get(name) if data is new else None
         expected = _write(store, f"{GOLD}/{publication.folder}/{name}", data, expected)
         written[name] = data, expected
@@ -108,11 +120,11 @@ def _write_and_check(
 
 
 def _with_carried(
-    store: Store, name: str, new: DataFrame | pa.Table, previous: Publication | None
+    store: Store, name: str, new: DataFrame | pa.Table, previous: Publication | None, replaced: dt.datetime | None
 ) -> DataFrame | pa.Table:
     """The new rows, and for a cumulative table those of the previous publication that stay."""
     table = by_name(name)
-    if not table.cumulative or previous is None:
+    if not table.replaced_by or previous is None:
         return new
     old = f"{GOLD}/{previous.folder}/{name}"
     files = [e for e in store.walk(old) if e.name.endswith(".parquet")]
@@ -120,8 +132,8 @@ def _with_carried(
         return new
     if isinstance(new, pa.Table):
         parts = [read_parquet_file(store, e.path) for e in files]
-        return carried_rows(new, pa.concat_tables(parts), table)
-    return carried_frame(new, new.sparkSession.read.parquet(store.uri(old)), table)
+        return carried_rows(new, pa.concat_tables(parts), table, replaced)
+    return carried_frame(new, new.sparkSession.read.parquet(store.uri(old)), table, replaced)
 
 
 def _write(store: Store, folder: str, data: DataFrame | pa.Table, expected: int | None) -> int:

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
     from segengine.config import Output
 
-__all__ = ["Publication", "current", "publish", "read_current"]
+__all__ = ["HISTORY", "Publication", "current", "publish", "read_current"]
+
+
+HISTORY = ("segment_kpis", "moves", "lanes", "bridge")
+"""Tables that say how things stood as of a moment. `membership` does so too, and is always handed over as a whole."""
+
+
+def _without_history(tables: Mapping[str, DataFrame | pa.Table]) -> dict[str, DataFrame | pa.Table]:
+    return {
+        name: rows.slice(0, 0) if name in HISTORY and isinstance(rows, pa.Table) else rows
+        for name, rows in tables.items()
+    }
 
 
 def _nothing(step: str) -> None:
@@ -42,10 +53,12 @@ def publish(
     rows: Mapping[str, int] | None = None,
     store: Store | None = None,
     done: Checkpoint = _nothing,
+    keeps_history: bool = False,
 ) -> Publication:
     """Publish every table of segengine/tables but `publications`, which is written here.
 
     `rows`: how many rows each DataFrame has, where the caller knows; counted otherwise. `now` and `as_of` are aware.
+    `keeps_history`: what is published as of that moment already stays as it is in the tables of HISTORY.
     `done` is told each step taken. Raises LockedError when somebody else publishes, PublicationError for all else that
     goes wrong before the tables are visible: the previous publication is then untouched. Spark is only needed for
     DataFrames, for Delta and for stores that Hadoop serves.
@@ -58,19 +71,21 @@ def publish(
             _require_format(store, output.format)
             previous = _find(store, output.format)
             published_at = max(now, previous.published_at + dt.timedelta(microseconds=1)) if previous else now
+            tables, replaced = (_without_history(tables), None) if keeps_history else (tables, as_of)
             made = Publication(
                 publication_id, run_id, output.format, published_at.astimezone(dt.UTC), as_of, model_version
             )
             if output.format == "parquet":
                 return publish_parquet(
                     store, tables, rows or {}, made, keep=output.keep_publications,
-                    still_ours=lambda: require_lock(store, lock), done=done,
+                    still_ours=lambda: require_lock(store, lock), done=done, replaced=replaced,
                 )  # fmt: skip
             if spark is None:
                 raise PublicationError("Delta tables are written through Spark, and there is no session.")
             return publish_delta(
-                store, spark, tables, rows or {}, made, still_ours=lambda: require_lock(store, lock), done=done
-            )
+                store, spark, tables, rows or {}, made,
+                still_ours=lambda: require_lock(store, lock), done=done, replaced=replaced,
+            )  # fmt: skip
     except SegengineError:
         raise
     except Exception as error:

@@ -135,6 +135,8 @@ class Summary:
     model_version: str | None = None
     trained: bool = False
     why_trained: str = ""
+    why_not_trained: str = ""
+    """Of a run that scored with the champion."""
     k: int | None = None
     decision: str = ""
     candidates: tuple[CandidateLine, ...] = ()

@@ -35,6 +35,8 @@ def show(summary: Summary, console: Console) -> None:
         parts.append(_decision(summary))
     if summary.gates:
         parts.append(_gates(summary))
+    if summary.why_trained or summary.why_not_trained:
+        parts.append(_model(summary))
     if summary.left_out:
         names = ", ".join(f"{name} ({reason})" for name, reason in summary.left_out)
         parts.append(Text(f"Features left out: {names}", style="dim"))
@@ -42,6 +44,13 @@ def show(summary: Summary, console: Console) -> None:
     if summary.next_steps:
         parts.append(_next(summary))
     console.print(Panel(Group(*_spaced(parts)), title=_title(summary), title_align="left", border_style="cyan"))
+
+
+def _model(summary: Summary) -> Text:
+    """Which model, and why it was trained or kept."""
+    if summary.trained:
+        return Text(f"Trained {summary.model_version}, as {summary.why_trained}.")
+    return Text(f"Scored with {summary.model_version}; not trained: {summary.why_not_trained}.")
 
 
 def money(amount_e4: int | None, minor_unit: int, currency: str) -> str:

@@ -13,6 +13,7 @@ from segengine.config import Config
 from segengine.job import Job
 from segengine.model import bundle, history, promotion
 from segengine.model.identity import segment_id
+from segengine.model.policy import Plan
 from segengine.model.trained import LoadedModel
 from segengine.publish.facts import Attribute, RunFacts, SegmentInfo
 from segengine.publish.publication import Publication
@@ -49,6 +50,7 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, len
         minor_unit=config.minor_unit,
         model_version=model.version,
         models=history.model_rows(job.store),
+        events=history.event_rows(job.store),
         segments=tuple(infos),
         features=model.features,
         centres=tuple(model.centres_original),
@@ -57,6 +59,8 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, len
         rows_used=rows["used"],
         rows_rejected=rows["rejected"],
         rows_ignored=rows["ignored"],
+        rows_before=lines.arrived.rows_before if lines is not None else None,
+        rows_late=lines.arrived.rows_late if lines is not None else None,
         amount_read_e4=lines.amount_read_e4 if lines is not None else None,
         inputs=json.dumps([asdict(source.facts) for source in job.sources], sort_keys=True, default=str),
         config_sha256=config.fingerprint(),
@@ -106,7 +110,7 @@ def summary(
     people: Customers,
     *,
     model: LoadedModel | None = None,
-    why: str = "",
+    plan: Plan | None = None,
     publication: Publication | None = None,
     drawn: Drawn | None = None,
     powerbi: str | None = None,
@@ -132,8 +136,9 @@ def summary(
         features=tuple(feature.name for feature in people.chosen.features),
         left_out=tuple(people.chosen.left_out),
         **(told.model_facts(model, segments, history.gate_rows(job.store, model.version)) if model else {}),
-        trained=bool(why),
-        why_trained=why,
+        trained=plan is not None and plan.train,
+        why_trained=plan.why if plan is not None and plan.train else "",
+        why_not_trained=plan.why if plan is not None and not plan.train else "",
         segments=segments,
         publication_id=publication.publication_id if publication else None,
         warnings=(*_of_model(job, model), *people.warnings, *job.notes, *(model.notes if model else ())),

@@ -89,4 +89,8 @@ def _reconciled(found: Found, total: FeatureTotals) -> tuple[tuple[QualityRow, .
 def _warnings(found: Found) -> tuple[str, ...]:
     checked = [part for part in (found.lines, found.people) if part is not None]
     told = tuple(warning for part in checked for warning in part.warnings)
+    late = found.lines.arrived.rows_late if found.lines is not None else None
+    if late:
+        verb = "rows are gone that belong" if late < 0 else "rows arrived late: they belong"
+        told = (*told, f"{abs(late):,} {verb} before the moment published last, whose history stays as it is.")
     return (found.read, *told) if found.read else told

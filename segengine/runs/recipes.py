@@ -15,6 +15,7 @@ from segengine.features import Chosen
 from segengine.job import Job, open_job
 from segengine.kept import keep
 from segengine.model import bundle, history
+from segengine.model.policy import Plan, answering, decide
 from segengine.model.train import train as train_model
 from segengine.publish.build import build_tables
 from segengine.publish.lock import publication_lock
@@ -26,6 +27,7 @@ from segengine.runs.customers import Customers, asked_features, customer_rows
 from segengine.runs.identify import identified
 from segengine.runs.judging import bundle_files, explained, judged, settle, told, verdict
 from segengine.runs.kpis import with_expected_kpis
+from segengine.runs.past import past_of, published_before, scored_rows
 from segengine.runs.power_bi import draw_powerbi
 from segengine.runs.report import drawn_report
 from segengine.runs.tables import Found, read_and_check
@@ -78,23 +80,28 @@ def train(
         with _lock(job), customer_rows(job, found, asked_features(job, found)) as people:
             why = "training was asked for"
             model = _train(job, found, people, why, provisional=provisional)
-            return summary(job, found, people, model=model, why=why)
+            return summary(job, found, people, model=model, plan=Plan(True, why))
 
 
 def score(
     config: Config | str | Path,
     *,
     model: str | None = None,
+    rebuild: bool = False,
     spark: SparkSession | None = None,
     as_of: str | dt.date | None = None,
     now: dt.datetime | None = None,
     listener: Listener | None = None,
 ) -> Summary:
-    """Assign every customer with a model version that exists (the champion by default), and publish."""
+    """Assign every customer with a model version that exists (the champion by default), and publish.
+
+    What is published as of an earlier moment stays as it is in the tables of history, unless `rebuild`.
+    """
     with open_job("score", config, steps=7, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+        job.published = published_before(job)
         found = read_and_check(job)
         with _lock(job):
-            return _score_and_publish(job, found, _model(job, model))
+            return _score_and_publish(job, found, _model(job, model), Plan(False, ""), rebuild=rebuild)
 
 
 def run(
@@ -102,6 +109,7 @@ def run(
     *,
     retrain: bool = False,
     provisional: bool = False,
+    rebuild: bool = False,
     spark: SparkSession | None = None,
     as_of: str | dt.date | None = None,
     now: dt.datetime | None = None,
@@ -110,25 +118,27 @@ def run(
     """Score with the champion and publish; train first when there is none, when one is due, or with `retrain`.
 
     A new model that is refused is kept, and the champion goes on. Without a champion that is a RefusedError, unless
-    `provisional` publishes the least bad model with a warning.
+    `provisional` publishes the least bad model with a warning. `rebuild` as in `score`.
     """
     with open_job("run", config, steps=8, spark=spark, as_of=as_of, now=now, listener=listener) as job:
         require(job.config)
+        job.published = published_before(job)
         found = read_and_check(job)
         with _lock(job):
-            why = history.why_train(job.store, job.config, found.as_of, asked=retrain)
-            if why is None:
-                return _score_and_publish(job, found, _model(job, None))
+            plan = decide(job.store, job.config, found.as_of, asked=retrain)
+            if not plan.train:
+                return _score_and_publish(job, found, _model(job, None), plan, rebuild=rebuild)
             with customer_rows(job, found, asked_features(job, found)) as people:
                 try:
-                    model = _train(job, found, people, why, provisional=provisional)
+                    with answering(job.store, plan, job.run_id):
+                        model = _train(job, found, people, plan.why, provisional=provisional)
                 except RefusedError as refusal:
                     if bundle.champion(job.store) is None:
                         raise
-                    note = told(refusal)
+                    note, plan = told(refusal), Plan(False, f"a new model was refused, though {plan.why}")
                 else:
-                    return _publish(job, found, people, model, why)
-            return _score_and_publish(job, found, _model(job, None), note)
+                    return _publish(job, found, people, model, plan, rebuild=rebuild)
+            return _score_and_publish(job, found, _model(job, None), plan, note, rebuild=rebuild)
 
 
 def demo(
@@ -154,7 +164,7 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
         with job.steps.step("Finding segments") as step:
             champion = _champion(job)
             rows, seed = people.rows.where("lane is null"), job.config.segments.seed
-            model = train_model(rows, people.chosen, job.config, seed=seed, provisional=provisional)
+            model = train_model(rows, people.chosen, job.config, seed=seed, provisional=provisional, champion=champion)
             model = identified(job, rows, model, champion)
             model, more = cards.named(job, rows, model, champion)
             step.rows_in, step.rows_out = people.totals.assigned_customers, model.k
@@ -186,22 +196,32 @@ def _model(job: Job, version: str | None) -> LoadedModel:
     return bundle.load(job.store, version or bundle.require_champion(job.store), job.spark)
 
 
-def _score_and_publish(job: Job, found: Found, model: LoadedModel, note: str = "") -> Summary:
+def _score_and_publish(
+    job: Job, found: Found, model: LoadedModel, plan: Plan, note: str = "", *, rebuild: bool
+) -> Summary:
     with customer_rows(job, found, Chosen(features=model.features, left_out=())) as people:
         if note:
             people = replace(people, warnings=(*people.warnings, note))
-        return _publish(job, found, people, model, "")
+        return _publish(job, found, people, model, plan, rebuild=rebuild)
 
 
-def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why: str) -> Summary:
+def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, plan: Plan, *, rebuild: bool) -> Summary:
     """Score every customer, build the tables, make them visible together."""
     output = job.config.output
     with job.steps.step("Scoring customers") as step:
-        scored = keep(lenses.with_grid(job, batch.score(people.rows, model), model))
-        seen = lenses.look(job, found.people, scored.rows, model, trained=bool(why))
+        past = past_of(job)
         published = current(output, job.spark) is not None
         previous = read_current(job.spark, output, "customers") if published else None
-        built = build_tables(scored.rows, run_facts(job, found, people, model, seen), previous_customers=previous)
+        rows = scored_rows(job, people.rows, model, past, found.as_of, previous)
+        scored = keep(lenses.with_grid(job, rows, model))
+        seen = lenses.look(job, found.people, scored.rows, model, trained=plan.train)
+        built = build_tables(
+            scored.rows,
+            run_facts(job, found, people, model, seen),
+            previous_customers=previous,
+            past=past,
+            rebuild=rebuild,
+        )
         step.rows_in = step.rows_out = built.measures.customers
     try:
         with job.steps.step("Publishing tables") as step:
@@ -216,14 +236,16 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, why:
                 now=job.started_at,
                 as_of=found.as_of,
                 model_version=model.version,
+                keeps_history=built.keeps_history,
             )
             step.rows_out = built.measures.customers
     finally:
+        built.release()
         scored.release()
     job.record["publication_id"] = publication.publication_id
     drawn, project = drawn_report(job, publication), draw_powerbi(job, publication)
-    noted = (*seen.warnings, *batch.group_warnings(people.rows, model), *project.warnings)
+    noted = (*seen.warnings, *batch.group_warnings(people.rows, model), *built.warnings, *project.warnings)
     people = replace(people, warnings=(*people.warnings, *noted))
     return summary(
-        job, found, people, model=model, why=why, publication=publication, drawn=drawn, powerbi=project.powerbi
+        job, found, people, model=model, plan=plan, publication=publication, drawn=drawn, powerbi=project.powerbi
     )

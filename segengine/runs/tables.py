@@ -66,4 +66,5 @@ def _lines(job: Job, people: contract.CheckedCustomers | None) -> contract.Check
         run_id=job.run_id,
         quarantine=job.quarantine,
         known_customers=people.customers if people else None,
+        published=job.published,
     )

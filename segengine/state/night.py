@@ -239,6 +239,7 @@ def _checked(job: Job, source: Source, earlier: State | None) -> CheckedLines:
         run_id=job.run_id,
         quarantine=job.quarantine,
         earlier=earlier.counted if earlier else {},
+        published=job.published,
     )
 
 

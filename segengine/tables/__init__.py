@@ -1,12 +1,13 @@
 """Every published table: what one row is, its columns, types and units, and its key. No Spark here.
 
-present.py has those of what is now, cumulative.py those that grow, TABLES all of them.
+present.py has those of what is now, cumulative.py those that grow, history.py where customers were, TABLES all of them.
 """
 
 from __future__ import annotations
 
 from segengine.tables.cumulative import BRIDGE, LANE_KPIS, MODELS, PUBLICATIONS, QUALITY, RUNS, SEGMENT_KPIS
 from segengine.tables.declare import Column, Kind, Table
+from segengine.tables.history import MEMBERSHIP, MOVES, SEGMENT_EVENTS
 from segengine.tables.judged import GATES, K_CANDIDATES
 from segengine.tables.present import (
     ASSIGNMENTS,
@@ -29,14 +30,17 @@ __all__ = [
     "K_CANDIDATES",
     "LANES",
     "LANE_KPIS",
+    "MEMBERSHIP",
     "MINOR_UNITS",
     "MODELS",
+    "MOVES",
     "PROTECTED_MIX",
     "PUBLICATIONS",
     "QUALITY",
     "RFM_CELLS",
     "RUNS",
     "SEGMENTS",
+    "SEGMENT_EVENTS",
     "SEGMENT_KPIS",
     "SEGMENT_PROFILES",
     "TABLES",
@@ -57,6 +61,9 @@ TABLES: tuple[Table, ...] = (
     SEGMENT_KPIS,
     RFM_CELLS,
     PROTECTED_MIX,
+    MEMBERSHIP,
+    MOVES,
+    SEGMENT_EVENTS,
     MODELS,
     GATES,
     K_CANDIDATES,

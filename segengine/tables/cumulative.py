@@ -130,6 +130,13 @@ RUNS = declared(
     Column("rows_used", "long", "rows that made features"),
     Column("rows_rejected", "long", "rows in quarantine"),
     Column("rows_ignored", "long", "rows ignored by a named rule"),
+    Column("rows_before", "long", "rows ordered before as_of, whatever became of them", nullable=True),
+    Column(
+        "rows_late",
+        "long",
+        "rows ordered before the moment published last that were not there then; below 0 when rows are gone",
+        nullable=True,
+    ),
     Column("customers", "long", "customers found"),
     Column("customers_assigned", "long", "customers in a segment"),
     Column("customers_in_lanes", "long", "customers in a lane"),

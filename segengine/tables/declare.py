@@ -32,6 +32,8 @@ class Table:
     cumulative: bool = False
     replaced_by: tuple[str, ...] = ()
     """Cumulative tables: rows carried forward that share these columns with new rows are replaced."""
+    whole: bool = False
+    """Cumulative tables whose new rows are the whole table already, past and all."""
     open_ended: bool = False
     """More columns follow, one for each feature or attribute of the configuration."""
 
@@ -50,7 +52,8 @@ def declared(
     *columns: Column,
     cumulative: bool = False,
     replaced_by: tuple[str, ...] = (),
+    whole: bool = False,
     open_ended: bool = False,
 ) -> Table:
     """A table with these columns, and at their end the publication that wrote the row."""
-    return Table(name, grain, key, (*columns, PUBLICATION_ID), cumulative, replaced_by, open_ended)
+    return Table(name, grain, key, (*columns, PUBLICATION_ID), cumulative, replaced_by, whole, open_ended)

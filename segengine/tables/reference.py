@@ -35,7 +35,9 @@ def as_markdown() -> str:
 
 def _table_markdown(table: Table) -> str:
     lines = [f"## {table.name}", "", f"{table.grain[0].upper()}{table.grain[1:]}. Key: {_code(table.key)}.", ""]
-    if table.cumulative:
+    if table.whole:
+        lines += ["Cumulative: every publication holds the whole past.", ""]
+    elif table.cumulative:
         replaced = _code(table.replaced_by)
         lines += [f"Cumulative: rows of earlier publications stay, unless new rows have the same {replaced}.", ""]
     lines += ["| column | type | what it is |", "|---|---|---|"]
