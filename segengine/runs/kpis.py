@@ -11,7 +11,7 @@ import pyarrow as pa
 from segengine.job import Job
 from segengine.publish.build import Built
 from segengine.publish.carry import carried_frame
-from segengine.publish.publication import current, read_current
+from segengine.publish.publication import HISTORY, current, read_current
 from segengine.publish.shape import conform_rows, types_of
 from segengine.report.powerbi.paired import query, tables_of
 from segengine.report.powerbi.project import model_of
@@ -47,7 +47,7 @@ def _rows(job: Job, built: Built, as_of: dt.datetime) -> list[dict[str, object]]
         return []
     try:
         for name, view in names.items():
-            _table(job, built, name).createOrReplaceTempView(view)
+            _table(job, built, name, as_of).createOrReplaceTempView(view)
         found = job.spark.sql(text).collect()
     finally:
         for view in names.values():
@@ -55,15 +55,16 @@ def _rows(job: Job, built: Built, as_of: dt.datetime) -> list[dict[str, object]]
     return [{"kpi": row["kpi"], "segment_key": row["segment_key"], "value": row["value"]} for row in found]
 
 
-def _table(job: Job, built: Built, name: str) -> DataFrame:
+def _table(job: Job, built: Built, name: str, as_of: dt.datetime) -> DataFrame:
     """A table as it will be published, the rows that are carried forward included."""
-    new = _frame(job, built.tables[name])
-    if not by_name(name).cumulative:
+    new, table = _frame(job, built.tables[name]), by_name(name)
+    if not table.replaced_by:
         return new
     published = current(job.config.output, job.spark)
     if published is None or name not in published_tables(job.store, published):
         return new
-    return carried_frame(new, read_current(job.spark, job.config.output, name), by_name(name))
+    old = read_current(job.spark, job.config.output, name)
+    return old if built.keeps_history and name in HISTORY else carried_frame(new, old, table, as_of)
 
 
 def _frame(job: Job, rows: DataFrame | pa.Table) -> DataFrame:
