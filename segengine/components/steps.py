@@ -21,9 +21,9 @@ from segengine.components import changes as carried
 from segengine.components.approval import Approval, read_approval
 from segengine.config import Config, load
 from segengine.config.loading import with_places
-from segengine.errors import InputError, ModelError
+from segengine.errors import InputError, ModelError, RefusedError
 from segengine.io.files import LocalStore
-from segengine.model import bundle
+from segengine.model import bundle, promotion
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -73,7 +73,7 @@ def train(places: Places, checked: Path, *, spark: SparkSession | None = None) -
         known = bundle.versions(LocalStore(str(work)))
         try:
             runs.train(config, spark=spark, as_of=places.as_of)
-        except ModelError:
+        except RefusedError:
             if bundle.versions(LocalStore(str(work))) == known:
                 raise  # no number of segments passed: there is nothing to judge
         (version,) = set(bundle.versions(LocalStore(str(work)))) - set(known)
@@ -136,7 +136,7 @@ def register(
     reason = "; ".join(filter(None, (str(saved.get("why", "")), str(approved or ""))))
 
     def promote(store: LocalStore) -> None:
-        bundle.set_champion(store, version, reason, moment)
+        promotion.promote(store, version, reason, moment)
         _record(store, load(config), moment, version, judged, approved)
 
     carried.apply(candidate, found, into, whatever_is_published=True, then=promote)

@@ -99,7 +99,7 @@ def test_no_key_opens_anything(parsed):
     (registry,) = [body for _, kind, body in bodies if kind == "Microsoft.ContainerRegistry/registries"]
     assert registry["properties"]["adminUserEnabled"] is False
     (workspace,) = [body for _, kind, body in bodies if kind == "Microsoft.MachineLearningServices/workspaces"]
-    assert workspace["properties"]["systemDatastoresAuthMode"] == "identity"
+    assert workspace["properties"]["systemDatastoresAuthMode"] == "Identity"
     assert workspace["properties"]["managedNetwork"]["isolationMode"] == "AllowOnlyApprovedOutbound"
     (vault,) = [body for _, kind, body in bodies if kind == "Microsoft.KeyVault/vaults"]
     assert (vault["properties"]["enableRbacAuthorization"], vault["properties"]["enablePurgeProtection"]) == (

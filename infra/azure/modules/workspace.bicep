@@ -19,7 +19,7 @@ param buildHosts array
 var azureMlDataScientist = 'f6c7c914-8db3-469d-8ca1-694a8f32e121'
 var reader = 'acdd72a7-3385-48ef-bd42-f606fba81ae7'
 
-resource machineLearning 'Microsoft.MachineLearningServices/workspaces@2024-10-01' = {
+resource machineLearning 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
   name: workspace
   location: location
   sku: {
@@ -39,7 +39,7 @@ resource machineLearning 'Microsoft.MachineLearningServices/workspaces@2024-10-0
     containerRegistry: registryId
     applicationInsights: insightsId
     primaryUserAssignedIdentity: workspaceIdentityId
-    systemDatastoresAuthMode: 'identity'
+    systemDatastoresAuthMode: 'Identity'
     publicNetworkAccess: 'Disabled'
     v1LegacyMode: false
     imageBuildCompute: 'segengine'
@@ -68,7 +68,7 @@ resource machineLearning 'Microsoft.MachineLearningServices/workspaces@2024-10-0
 }
 
 // The image of the components is built on the compute, from the package sources that the locks name.
-resource packages 'Microsoft.MachineLearningServices/workspaces/outboundRules@2024-10-01' = [for (host, index) in buildHosts: {
+resource packages 'Microsoft.MachineLearningServices/workspaces/outboundRules@2025-06-01' = [for (host, index) in buildHosts: {
   parent: machineLearning
   name: 'packages${index}'
   properties: {
@@ -78,7 +78,7 @@ resource packages 'Microsoft.MachineLearningServices/workspaces/outboundRules@20
   }
 }]
 
-resource compute 'Microsoft.MachineLearningServices/workspaces/computes@2024-10-01' = {
+resource compute 'Microsoft.MachineLearningServices/workspaces/computes@2025-06-01' = {
   parent: machineLearning
   name: 'segengine'
   location: location
