@@ -314,20 +314,30 @@ def install_mlflow(env: Environment, progress: Progress) -> None:
 
 
 def install_azurite(env: Environment, progress: Progress) -> None:
-    """The Azure storage server of the tests, by npm, each package checked by the hash in its lock."""
-    source, folder = TOOLS / "azurite", env.ours / "servers" / "azurite"
+    """The Azure storage server of the tests."""
+    install_by_npm(env, progress, "azurite", "Azurite, the Azure storage server of the tests")
+
+
+def install_axe(env: Environment, progress: Progress) -> None:
+    """The accessibility checker that tests run in the report's page."""
+    install_by_npm(env, progress, "axe", "axe-core, the accessibility checker of the tests")
+
+
+def install_by_npm(env: Environment, progress: Progress, name: str, told: str) -> None:
+    """What tools/<name> locks, by npm, each package checked by the hash in its lock."""
+    source, folder = TOOLS / name, env.ours / "servers" / name
     files = [source / "package.json", source / "package-lock.json"]
-    if env.done.get("azurite") == sha256(*files) and (folder / "node_modules").is_dir():
+    if env.done.get(name) == sha256(*files) and (folder / "node_modules").is_dir():
         return
     npm = shutil.which("npm")
     if npm is None:
-        raise SetupError("Azurite needs npm (Debian, Ubuntu: apt install npm), and there is none on PATH.")
-    with progress.step("Azurite, the Azure storage server of the tests"):
+        raise SetupError(f"{name} needs npm (Debian, Ubuntu: apt install npm), and there is none on PATH.")
+    with progress.step(told):
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
             shutil.copyfile(file, folder / file.name)
         run([npm, "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"])
-        env.mark("azurite", sha256(*files))
+        env.mark(name, sha256(*files))
 
 
 EXTRAS: dict[str, Callable[[Environment, Progress], None] | None] = {
@@ -335,6 +345,7 @@ EXTRAS: dict[str, Callable[[Environment, Progress], None] | None] = {
     "moto": install_apart("moto", "moto, the S3 server of the tests"),
     "azurite": install_azurite,
     "mlflow": install_mlflow,
+    "axe": install_axe,
     "azureml": install_apart("azureml", "azure-ai-ml, and what checks files for Azure"),
 }
 """What `--with` knows: folders of JARs below tools, servers of the tests, MLflow, and what speaks to Azure ML."""

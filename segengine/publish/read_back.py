@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from segengine.config import Output
 
-__all__ = ["customer_sample", "small_tables"]
+__all__ = ["collected", "customer_sample", "small_tables"]
 
 MICROS = "timestamp"
 
@@ -55,10 +55,10 @@ def _from_delta(store: Store, spark: SparkSession, name: str, version: int | Non
     files = delta_log.files_written(store, f"{GOLD}/{name}", version)
     if files is not None:
         return _from_files(store, files)
-    return _collected(read_version(spark, store, name, version))
+    return collected(read_version(spark, store, name, version))
 
 
-def _collected(frame: DataFrame) -> pa.Table:
+def collected(frame: DataFrame) -> pa.Table:
     """The rows through Spark, for a table that others have compacted or that has none; no time zone touches a time."""
     times = [name for name, kind in frame.dtypes if kind == MICROS]
     columns = [

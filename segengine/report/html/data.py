@@ -56,7 +56,7 @@ def _waterfall(facts: Facts) -> Markup:
         kind = "balance" if step.is_balance else "minus" if step.amount < 0 else "plus"
         rows.append(
             [
-                step.name.replace("lane ", "lane: "),
+                step.name.replace("lane ", "lane: ").replace("_", " "),
                 words.count(step.rows),
                 words.count(step.customers),
                 words.money(step.amount, facts),
