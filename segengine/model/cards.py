@@ -109,8 +109,8 @@ def _figure(feature: Feature, standing: Standing, vocabulary: Vocabulary, curren
     if middle is None or z is None:
         return None
     own, overall = middle
-    if (own - overall) * z < 0:
-        return None  # the middle customer says otherwise than the mean: no figure to show
+    if abs(z) >= HOLD and (own - overall) * z <= 0:
+        return None  # the middle customer does not say what the mean says: no figure to show
     percent = feature.unit.startswith("share")
     value, all_ = (vocabulary.number(number, percent=percent) for number in (own, overall))
     said = words.says.replace("{value}", value).replace("{currency}", currency)

@@ -219,6 +219,15 @@ def test_a_figure_that_says_otherwise_than_the_name_is_not_shown():
     assert text.startswith("No number tells them apart")
 
 
+def test_a_figure_that_is_the_same_as_that_of_all_is_shown_only_where_there_is_no_difference():
+    equal = {"recency_days": (9.0, 9.0)}
+    vocabulary = words().vocabulary
+    for z, shown in ((0.9, False), (0.1, True)):
+        standing = replace(against(recency_days=z), medians=equal)
+        text = describe(standing, claims_of(standing, ALL, vocabulary), Worth(1, 1, None, None), ALL, vocabulary, "")
+        assert ("(all: 9)" in text) == shown
+
+
 def test_numbers_are_written_as_the_language_does():
     english, german = words().vocabulary, words(language="de").vocabulary
     assert [english.number(v) for v in (1234567.8, 12.34, 0.456, -0.001, 100)] == [
