@@ -7,7 +7,7 @@ the words come from a vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from segengine.features.catalog import Feature
@@ -27,6 +27,9 @@ USUAL, MOST = 3, 5
 """Claims of a name, and of one that would else be that of another segment."""
 MOST_BEFORE = 2
 
+STRONG, STAYS_STRONG = 1.0, 0.7
+"""From which difference on a claim uses a strong word, where there is one, and down to which it stays true."""
+
 Direction = Literal["low", "high", "middle"]
 
 
@@ -39,29 +42,31 @@ class Claim:
     feature: str = ""
     part: Part = "value"
     level: str | None = None
+    strong: bool = False
+    """That it has much more, or much less."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {"direction": self.direction, "feature": self.feature, "part": self.part, "level": self.level}
+        return dict(vars(self))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Claim:
-        return cls(data["direction"], data["feature"], data["part"], data["level"])
+        return cls(data["direction"], data["feature"], data["part"], data["level"], data["strong"])
 
     @property
     def stand(self) -> str:
         """Under which key of the vocabulary its word is."""
-        return self.direction if self.part == "value" else self.part
+        return self.part if self.part != "value" else f"very_{self.direction}" if self.strong else self.direction
 
 
 Claims = tuple[Claim, ...]
 
 
-def holds(claim: Claim, standing: Standing, limit: float = HOLD) -> bool:
+def holds(claim: Claim, standing: Standing) -> bool:
     """Whether a claim is true of a segment; what is not known any more is not."""
     if claim.direction == "middle":
         return all(abs(one.z) < MIDDLE for one in standing.differences if one.part == "value")
     z = standing.z((claim.feature, claim.part, claim.level))
-    return z is not None and (z if claim.direction == "high" else -z) >= limit
+    return z is not None and (z if claim.direction == "high" else -z) >= (STAYS_STRONG if claim.strong else HOLD)
 
 
 def broken(claims: Claims, standing: Standing) -> Claims:
@@ -77,7 +82,8 @@ def claims_of(standing: Standing, features: Mapping[str, Feature], vocabulary: V
     for one in standing.differences:
         if abs(one.z) < MINT or len(chosen) == most:
             break
-        claim, word = _claim(one), _word(_claim(one), features, vocabulary)
+        claim = _claim(one, features, vocabulary)
+        word = _word(claim, features, vocabulary)
         if word is None or (one.part != "value" and one.z < 0):
             continue
         concept = vocabulary.of(features[one.feature]).concept
@@ -92,13 +98,21 @@ def claims_of(standing: Standing, features: Mapping[str, Feature], vocabulary: V
     return tuple(chosen) or (Claim("middle"),)
 
 
-def _claim(one: Difference) -> Claim:
-    return Claim("high" if one.z > 0 else "low", one.feature, one.part, one.level)
+def _claim(one: Difference, features: Mapping[str, Feature], vocabulary: Vocabulary) -> Claim:
+    plain = Claim("high" if one.z > 0 else "low", one.feature, one.part, one.level)
+    strong = replace(plain, strong=True)
+    return strong if abs(one.z) >= STRONG and strong.stand in _words(strong, features, vocabulary) else plain
+
+
+def _words(claim: Claim, features: Mapping[str, Feature], vocabulary: Vocabulary) -> Mapping[str, Word]:
+    feature = features.get(claim.feature)
+    return {} if feature is None else vocabulary.of(feature).words
 
 
 def _word(claim: Claim, features: Mapping[str, Feature], vocabulary: Vocabulary) -> Word | None:
-    feature = features.get(claim.feature)
-    return None if feature is None else vocabulary.of(feature).words.get(claim.stand)
+    words = _words(claim, features, vocabulary)
+    # A strong word that the vocabulary has no more, or another language never had, is said plainly.
+    return words.get(claim.stand) or words.get(claim.direction if claim.part == "value" else claim.part)
 
 
 def name_segments(

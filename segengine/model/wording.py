@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["FeatureWords", "Play", "Vocabulary", "Word", "Wording", "wording"]
 
 SLOTS = ("before", "noun", "after")
-STANDS = ("low", "high", "level", "missing")
+STANDS = ("low", "high", "very_low", "very_high", "level", "missing")
 TEXTS = ("concept", "label", "says")
 LEVELS = ("low", "middle", "high")
 SECTIONS = ("features", "families")
@@ -44,7 +44,7 @@ class FeatureWords:
     label: str
     says: str
     words: Mapping[str, Word]
-    """low, high, level and missing, those there are; a `{level}` in it is put in later."""
+    """By STANDS, those there are; a `{level}` in it is put in later."""
 
 
 @dataclass(frozen=True)

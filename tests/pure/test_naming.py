@@ -92,6 +92,14 @@ def test_words_that_cannot_be_used_are_refused(tmp_path, text, told):
         words(vocabulary=str(tmp_path / "ours.yaml"))
 
 
+def test_a_strong_word_needs_a_large_difference_and_a_weaker_one_makes_it_untrue():
+    assert named(against(recency_days=0.9)) == ("Less recent customers",)
+    assert named(against(recency_days=1.1)) == ("Lapsed customers",)
+    lapsed = claims_of(against(recency_days=1.1), ALL, words().vocabulary)
+    assert broken(lapsed, against(recency_days=0.75)) == ()
+    assert broken(lapsed, against(recency_days=0.6)) == lapsed
+
+
 def test_two_segments_never_have_the_same_name():
     same = against(recency_days=1.0)
     more = against(recency_days=1.0, share_tea=0.9, average_order_value=0.8, monetary_total=0.7, tenure_days=0.6)
@@ -126,14 +134,14 @@ def test_a_kept_segment_keeps_its_name_while_it_is_true_and_gets_another_one_aft
 
 def test_a_new_segment_gives_way_to_a_kept_name():
     vocabulary = words().vocabulary
-    kept = claims_of(against(recency_days=1.0), ALL, vocabulary)
+    kept = claims_of(against(recency_days=1.1), ALL, vocabulary)
     new = against(recency_days=2.0)
-    assert named(new, against(recency_days=0.5), kept={1: kept}) == (
+    assert named(new, against(recency_days=0.8), kept={1: kept}) == (
         "Lapsed customers (S-001)",
         "Lapsed customers (S-002)",
     )
     richer = against(recency_days=2.0, share_tea=1.0)
-    assert named(richer, against(recency_days=0.5), kept={1: kept})[1] == "Lapsed customers"
+    assert named(richer, against(recency_days=0.8), kept={1: kept})[1] == "Lapsed customers"
 
 
 def test_a_feature_that_is_gone_makes_a_name_untrue():
