@@ -8,12 +8,12 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, StringConstraints, Tag, model_validator
 
 from segengine.config import rules
 from segengine.config.cards import Names, RfmGrid, of_rfm_grid
 from segengine.config.document import redact
-from segengine.config.part import Expression, Frozen, Part, Text, known_key, refuse
+from segengine.config.part import TAGS, Expression, Frozen, Part, Text, known_key, refuse
 from segengine.config.powerbi import PowerBI, Report
 from segengine.config.sources import Tables
 from segengine.config.times import History, instant, parse_span
@@ -32,6 +32,7 @@ from segengine.config.values import (
 from segengine.tables import minor_unit
 
 __all__ = [
+    "DEFAULT_WEIGHTS",
     "FEATURE_PATTERN",
     "NAME_PATTERN",
     "Config",
@@ -46,13 +47,20 @@ __all__ = [
 ]
 
 CustomSql = Annotated[Mapping[Annotated[str, AfterValidator(snake_case)], Text], Frozen]
-Weights = Annotated[
+DEFAULT_WEIGHTS = {"rfm": 1.0, "others": 0.5}
+"""Measured on real customers (docs/prediction.md): with equal weights a long tail of features drowns RFM."""
+
+FamilyWeights = Annotated[
     Mapping[
         Annotated[str, AfterValidator(known_key((*rules.FAMILIES, "custom", "others")))], Annotated[float, Field(ge=0)]
     ],
     Frozen,
 ]
 Kpis = Annotated[Mapping[Annotated[str, AfterValidator(snake_case)], Expression], Frozen]
+Weights = Annotated[
+    Annotated[FamilyWeights, Tag(TAGS[0])] | Annotated[Literal["auto"], Tag(TAGS[1])],
+    Discriminator(lambda value: TAGS[isinstance(value, str)]),
+]
 SparkOptions = Annotated[Mapping[SparkOption, Text], Frozen]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 FEATURE_PATTERN = r"^([a-z][a-z0-9_]*|attributes\..+)$"
@@ -107,9 +115,10 @@ class Prepare(Part):
     )
     scale: Literal["standard", "none"] = Field("standard", description="standard: mean 0, standard deviation 1.")
     weights: Weights = Field(
-        {"rfm": 1.0, "others": 0.5},
+        dict(DEFAULT_WEIGHTS),
         validate_default=True,
-        description="What a family weighs, whatever the number of its features; the families not named share others.",
+        description="What a family weighs, whatever the number of its features; the families not named share others. "
+        "auto: what separated best, on earlier customers, what they did in the 90 days after.",
     )
 
 

@@ -21,7 +21,21 @@ from segengine.config import expressions
 from segengine.config.document import KeyPath, key_path
 from segengine.config.frozen import FrozenDict
 
-__all__ = ["Expression", "ExpressionOrName", "Frozen", "Part", "Text", "Wrong", "known_key", "refuse", "refuse_value"]
+__all__ = [
+    "TAGS",
+    "Expression",
+    "ExpressionOrName",
+    "Frozen",
+    "Part",
+    "Text",
+    "Wrong",
+    "known_key",
+    "refuse",
+    "refuse_value",
+]
+
+TAGS = ("[mapping]", "[word]")
+"""What a value that is a mapping or a word is told apart by; pydantic puts it into the place of an error."""
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from segengine.config.document import Document, KeyPath, key_path
 from segengine.config.models import FEATURE_PATTERN, NAME_PATTERN, Config
-from segengine.config.part import Part, Wrong
+from segengine.config.part import TAGS, Part, Wrong
 from segengine.errors import ConfigError
 
 __all__ = ["Problem", "as_error", "problems_of", "section_of", "sections"]
@@ -66,7 +66,7 @@ def _found(problem: Problem, document: Document) -> str:
 def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Every problem that pydantic collected, for a person."""
     for one in error.errors(include_url=False, include_input=False)[:MOST]:
-        path = tuple(step for step in one["loc"] if step != "[key]")
+        path = tuple(step for step in one["loc"] if step not in ("[key]", *TAGS))
         context: Mapping[str, Any] = one.get("ctx", {})
         if one["type"] == "segengine":
             wrongs: tuple[Wrong, ...] = context["wrongs"]

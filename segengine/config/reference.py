@@ -133,6 +133,7 @@ WORDS = {
     "history": "span, or `all`",
     "k": "whole number, or [least, most]",
     "timezone": "name of the IANA list",
+    "weights": "`name: number, from 0`, or `auto`",
 }
 """Types that say more than their schema."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pyspark.ml import Estimator, PipelineModel
 from pyspark.ml.param import Param, Params, TypeConverters
 
+from segengine.config.models import DEFAULT_WEIGHTS
 from segengine.errors import FeatureError, ModelError
 from segengine.features.prepare_fit import InputColumn, Options, learn
 from segengine.features.prepare_numbers import Preparation
@@ -92,6 +93,8 @@ def input_columns(features: Iterable[Feature]) -> tuple[InputColumn, ...]:
     return tuple(InputColumn(feature.name, feature.family, feature.kind) for feature in features)
 
 
-def options_of(config: PrepareConfig) -> Options:
-    """The `prepare` section of the configuration."""
-    return Options(config.cap, config.log, config.scale, config.weights)
+def options_of(config: PrepareConfig, weights: Mapping[str, float] | None = None) -> Options:
+    """The `prepare` section of the configuration; `weights` are what `auto` came to, the default where it did not."""
+    if weights is None:
+        weights = config.weights if isinstance(config.weights, Mapping) else DEFAULT_WEIGHTS
+    return Options(config.cap, config.log, config.scale, weights)

@@ -31,9 +31,16 @@ CANDIDATE = {
 
 
 def card(
-    model: TrainedModel, gates: Sequence[Gate], *, name: str, version: str, as_of: dt.datetime, why: str
+    model: TrainedModel,
+    gates: Sequence[Gate],
+    *,
+    name: str,
+    version: str,
+    as_of: dt.datetime,
+    why: str,
+    more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The card as JSON-able data."""
+    """The card as JSON-able data. `more`: weights, and the prediction."""
     total = sum(model.sizes) or 1
     segments = [
         {"name": segment, "customers": size, "share": size / total, "stability": stability}
@@ -54,6 +61,7 @@ def card(
         "segments": segments,
         "metrics": model.metrics,
         "seed": model.seed,
+        **more,
     }
 
 
@@ -70,7 +78,8 @@ def card_markdown(card: Mapping[str, Any]) -> str:
     lines += ["", "## Segments", "", *_segments(card["segments"])]
     lines += ["", "## How many segments", "", f"{_cell(card['decision'])} Rule: {_cell(card['rule'])}"]
     lines += ["", *_candidates(card["candidates"])] if card["candidates"] else []
-    lines += ["", "## Features", "", _cell(", ".join(card["features"])), ""]
+    lines += ["", "## Does it predict anything?", "", *_prediction(card["prediction"])]
+    lines += ["", "## Features", "", _cell(", ".join(card["features"])), "", *_weights(card["weights"]), ""]
     return "\n".join(lines)
 
 
@@ -101,6 +110,50 @@ def _candidates(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
         "|" + "---|" * (len(CANDIDATE) + 3),
     ]
     return [*head, *rows]
+
+
+def _prediction(prediction: Mapping[str, Any]) -> list[str]:
+    """Eta squared of every behaviour, and how the segments fare against the baselines."""
+    if "why_not" in prediction:
+        return [f"Not measured: {_cell(prediction['why_not'])}."]
+    values = {(one["behaviour"], one["method"]): one for one in prediction["separations"]}
+    against = {(one["behaviour"], one["baseline"]): one for one in prediction["against"]}
+    methods = list(dict.fromkeys(method for _, method in values))
+    baselines = [method for method in methods if method != "segments"]
+    head = ["behaviour", "customers", *methods, *(f"against {name}" for name in baselines)]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for behaviour in dict.fromkeys(behaviour for behaviour, _ in values):
+        own = values[behaviour, "segments"]
+        note = "" if own["is_judged"] else " (not judged)"
+        cells = [behaviour + note, f"{own['customers']:,}", *(_interval(values[behaviour, name]) for name in methods)]
+        cells += [f"{_difference(against[behaviour, name])}" for name in baselines]
+        lines.append("| " + " | ".join(cells) + " |")
+    panel = {one["baseline"]: one for one in prediction["panel"]}
+    cells = ["mean of those judged", "", *("" for _ in methods), *(_difference(panel[name]) for name in baselines)]
+    lines += ["| " + " | ".join(cells) + " |", ""]
+    told = (
+        f"Eta squared with 95 % bootstrap intervals: {prediction['k']} segments of {prediction['customers']:,} "
+        "customers, as the recipe finds them 90 days before, and what those customers did in the 90 days."
+    )
+    if prediction["lift"] is not None:
+        told += (
+            f" The segment that spent most before, {prediction['lift_share']:.1%} of the customers, spent "
+            f"{prediction['lift']:.2f} times the average after."
+        )
+    return [*lines, told]
+
+
+def _interval(one: Mapping[str, Any]) -> str:
+    return f"{one['eta_squared']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
+
+
+def _difference(one: Mapping[str, Any]) -> str:
+    return f"{one['outcome']}, {one['difference']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f})"
+
+
+def _weights(weighed: Mapping[str, Any]) -> list[str]:
+    weights = ", ".join(f"{family} {weight:g}" for family, weight in weighed["weights"].items())
+    return [f"Weights of families: {_cell(weights)}; picked {_cell(weighed['picked'])}."]
 
 
 def _number(value: float | None) -> str:

@@ -12,14 +12,22 @@ from typing import TYPE_CHECKING, Any
 from segengine.model import bundle, promotion
 from segengine.model.identity import segment_id
 from segengine.model.identity_file import identity_of
-from segengine.tables import K_CANDIDATES
+from segengine.tables import K_CANDIDATES, PREDICTION
 
 if TYPE_CHECKING:
     from segengine.config import Config
     from segengine.io.files import Store
     from segengine.model.trained import TrainedModel
 
-__all__ = ["candidate_rows", "event_rows", "facts", "gate_rows", "model_rows", "recipe_fingerprint"]
+__all__ = [
+    "candidate_rows",
+    "event_rows",
+    "facts",
+    "gate_rows",
+    "model_rows",
+    "prediction_rows",
+    "recipe_fingerprint",
+]
 
 CANDIDATE_COLUMNS = K_CANDIDATES.column_names[:-1]
 
@@ -71,6 +79,12 @@ def candidate_rows(store: Store, since: str) -> tuple[dict[str, object], ...]:
     named = CANDIDATE_COLUMNS
     rows = _rows(store, since, "k_decision.json", "candidates")
     return tuple({name: row.get(name) for name in named} for row in rows)
+
+
+def prediction_rows(store: Store, since: str) -> tuple[dict[str, object], ...]:
+    """The rows of the published table `prediction`, likewise."""
+    rows = _rows(store, since, "prediction.json", "separations")
+    return tuple({name: row[name] for name in PREDICTION.column_names[:-1]} for row in rows)
 
 
 def _rows(store: Store, since: str, file: str, key: str) -> tuple[dict[str, object], ...]:

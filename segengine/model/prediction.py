@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
+
+from segengine.model.threads import one_core
 
 __all__ = [
     "BASELINES", "Against", "Behaviour", "Prediction", "Separation", "compare", "eta_squared", "panel_mean", "raw_rfm",
@@ -205,8 +204,7 @@ def _tiers(values: Floats, k: int) -> Labels:
 def raw_rfm(recency: Floats, frequency: Floats, money: Floats, k: int, *, seed: int) -> Labels:
     """(n,) groups of k-means on recency, frequency and money as they are: what a first tutorial does."""
     points = np.stack([recency, frequency, money], axis=1)
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with one_core():
         fitted = KMeans(k, n_init=10, random_state=seed).fit(points)
     return np.asarray(fitted.labels_, dtype=np.int64)
 

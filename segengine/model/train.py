@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -62,17 +62,18 @@ def train(
     sample_limit: int = SAMPLE_LIMIT,
     provisional: bool = False,
     champion: TrainedModel | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> TrainedModel:
     """Find segments of the customers in `rows`: one row each, with customer_id, the feature columns and revenue_e4,
     with segments.by also the attribute's column.
 
     `rows` is read two or three times: persist it when it is dear to compute. Raises ModelError when there are too few
     customers, nothing tells them apart or no k passes, and FeatureError for a feature that cannot be prepared.
-    `provisional`: when no k passes for everybody, the least bad one is taken.
-    `champion`: the model in use, whose centres the fit starts from as well.
+    `provisional`: when no k passes for everybody, the least bad one is taken. `champion`: the model in use, whose
+    centres the fit starts from as well. `weights`: those of families, where prepare.weights is auto.
     """
     estimator = Prepare(
-        inputs=input_columns(chosen.features), options=options_of(config.prepare), sample_limit=sample_limit
+        inputs=input_columns(chosen.features), options=options_of(config.prepare, weights), sample_limit=sample_limit
     )
     by = config.segments.by
     if by is None:

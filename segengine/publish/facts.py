@@ -132,6 +132,7 @@ class RunFacts:
     """From source to segments, both included; empty without transactions."""
     gates: tuple[Mapping[str, object], ...] = ()
     k_candidates: tuple[Mapping[str, object], ...] = ()
+    prediction: tuple[Mapping[str, object], ...] = ()
     """Rows of the tables of these names, likewise."""
     warning: str | None = None
     """Why the model is to be used with care."""

@@ -37,6 +37,7 @@ def small_rows(facts: RunFacts, measures: Measures) -> dict[str, list[Row]]:
         "gates": [dict(gate) for gate in facts.gates],
         "k_candidates": [dict(candidate) for candidate in facts.k_candidates],
         "segment_events": [dict(event) for event in facts.events],
+        "prediction": [dict(separation) for separation in facts.prediction],
         "quality": _quality(facts),
         "lanes": _lanes(facts, measures),
         "bridge": _bridge(facts),

@@ -74,6 +74,7 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, len
         bridge=people.bridge,
         gates=history.gate_rows(job.store, model.version),
         k_candidates=history.candidate_rows(job.store, model.version),
+        prediction=history.prediction_rows(job.store, model.version),
         warning=promotion.warning_of(job.store, model.version),
     )
 

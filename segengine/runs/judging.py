@@ -20,6 +20,7 @@ from segengine.report.summary import local_text
 
 if TYPE_CHECKING:
     from segengine.job import Job
+    from segengine.model.prediction import Prediction
     from segengine.model.trained import LoadedModel, TrainedModel
     from segengine.runs.customers import Customers
     from segengine.runs.tables import Found
@@ -27,8 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["bundle_files", "explained", "judged", "settle", "told", "verdict"]
 
 
-def judged(job: Job, model: TrainedModel, champion: LoadedModel | None) -> tuple[Gate, ...]:
-    """Every gate of a model that was just found; `champion` is the model it was matched to."""
+def judged(
+    job: Job, model: TrainedModel, champion: LoadedModel | None, prediction: Prediction | str
+) -> tuple[Gate, ...]:
+    """Every gate of a model that was just found.
+
+    `champion` is the model it was matched to, `prediction` what its recipe predicts, or why that is not known.
+    """
     limits = job.config.segments
     moved, why_not_moved = _moved_share(model, champion)
     return judge(
@@ -47,8 +53,16 @@ def judged(job: Job, model: TrainedModel, champion: LoadedModel | None) -> tuple
             moved_share=moved,
             why_not_moved=why_not_moved,
             another_recipe=_is_another_recipe(job, champion),
+            **_separation(prediction),
         )
     )
+
+
+def _separation(prediction: Prediction | str) -> dict[str, Any]:
+    if isinstance(prediction, str):
+        return {"why_not_separation": prediction}
+    hardest = prediction.hardest
+    return {"separation": hardest.difference, "low": hardest.low, "high": hardest.high}
 
 
 def _moved_share(model: TrainedModel, champion: LoadedModel | None) -> tuple[float | None, str]:
@@ -73,11 +87,21 @@ def verdict(gates: Sequence[Gate]) -> dict[str, Any]:
 
 
 def bundle_files(
-    job: Job, found: Found, model: TrainedModel, gates: Sequence[Gate], version: str, why: str
+    job: Job,
+    found: Found,
+    model: TrainedModel,
+    gates: Sequence[Gate],
+    version: str,
+    why: str,
+    prediction: Prediction | str,
+    weighed: dict[str, Any],
 ) -> dict[str, Any]:
-    """The gates and the model card as files of the bundle."""
-    facts = card(model, gates, name=job.config.name, version=version, as_of=found.as_of, why=why)
+    """Gates, prediction and model card as files of the bundle. `weighed`: the weights of families, and whence."""
+    measured = {"why_not": prediction} if isinstance(prediction, str) else prediction.to_dict()
+    more = {"weights": weighed, "prediction": measured}
+    facts = card(model, gates, name=job.config.name, version=version, as_of=found.as_of, why=why, more=more)
     return {
+        "prediction.json": {"separations": [], **measured, "weights": weighed},
         "gates.json": {**verdict(gates), "gates": [gate.to_dict() for gate in gates]},
         "model_card.json": facts,
         "model_card.md": card_markdown(facts).encode(),

@@ -23,6 +23,7 @@ from segengine.publish.publication import current, publish, read_current
 from segengine.report.facts import Summary
 from segengine.runs import cards, lenses
 from segengine.runs.accounts import run_facts, summary
+from segengine.runs.ahead import looked_back, looking_back, weights_for
 from segengine.runs.customers import Customers, asked_features, customer_rows
 from segengine.runs.identify import identified
 from segengine.runs.judging import bundle_files, explained, judged, settle, told, verdict
@@ -74,7 +75,7 @@ def train(
     Raises RefusedError when it does not, or when no number of segments passes; `provisional` makes the least bad one
     champion all the same.
     """
-    with open_job("train", config, steps=5, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+    with open_job("train", config, steps=6, spark=spark, as_of=as_of, now=now, listener=listener) as job:
         require(job.config)
         found = read_and_check(job)
         with _lock(job), customer_rows(job, found, asked_features(job, found)) as people:
@@ -120,7 +121,7 @@ def run(
     A new model that is refused is kept, and the champion goes on. Without a champion that is a RefusedError, unless
     `provisional` publishes the least bad model with a warning. `rebuild` as in `score`.
     """
-    with open_job("run", config, steps=8, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+    with open_job("run", config, steps=9, spark=spark, as_of=as_of, now=now, listener=listener) as job:
         require(job.config)
         job.published = published_before(job)
         found = read_and_check(job)
@@ -161,20 +162,32 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
     Raises RefusedError when it is refused, its version being saved; the report of why is written.
     """
     with explained(job, found, people):
-        with job.steps.step("Finding segments") as step:
-            champion = _champion(job)
-            rows, seed = people.rows.where("lane is null"), job.config.segments.seed
-            model = train_model(rows, people.chosen, job.config, seed=seed, provisional=provisional, champion=champion)
-            model = identified(job, rows, model, champion)
-            model, more = cards.named(job, rows, model, champion)
-            step.rows_in, step.rows_out = people.totals.assigned_customers, model.k
-        gates = judged(job, model, champion)
+        with looking_back(job, found, people) as past:
+            with job.steps.step("Finding segments") as step:
+                champion = _champion(job)
+                rows, seed = people.rows.where("lane is null"), job.config.segments.seed
+                weights, weighed = weights_for(job, past, people.chosen)
+                model = train_model(
+                    rows,
+                    people.chosen,
+                    job.config,
+                    seed=seed,
+                    provisional=provisional,
+                    champion=champion,
+                    weights=weights,
+                )
+                model = identified(job, rows, model, champion)
+                model, more = cards.named(job, rows, model, champion)
+                step.rows_in, step.rows_out = people.totals.assigned_customers, model.k
+            with job.steps.step("Looking back and ahead"):
+                prediction = looked_back(job, past, model, weights)
+        gates = judged(job, model, champion, prediction)
         with job.steps.step("Saving the model"):
             version = bundle.next_version(job.store)
             facts = history.facts(
                 model, job.config, run_id=job.run_id, created_at=job.started_at, as_of=found.as_of, why=why
             )
-            more |= bundle_files(job, found, model, gates, version, why)
+            more |= bundle_files(job, found, model, gates, version, why, prediction, weighed)
             bundle.save(model, job.store, version=version, manifest_extra={**facts, **verdict(gates)}, more=more)
             saved = bundle.load(job.store, version, job.spark)
         with tracked(job, version):

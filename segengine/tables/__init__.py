@@ -8,7 +8,7 @@ from __future__ import annotations
 from segengine.tables.cumulative import BRIDGE, LANE_KPIS, MODELS, PUBLICATIONS, QUALITY, RUNS, SEGMENT_KPIS
 from segengine.tables.declare import Column, Kind, Table
 from segengine.tables.history import MEMBERSHIP, MOVES, SEGMENT_EVENTS
-from segengine.tables.judged import GATES, K_CANDIDATES
+from segengine.tables.judged import GATES, K_CANDIDATES, PREDICTION
 from segengine.tables.present import (
     ASSIGNMENTS,
     CUSTOMERS,
@@ -34,6 +34,7 @@ __all__ = [
     "MINOR_UNITS",
     "MODELS",
     "MOVES",
+    "PREDICTION",
     "PROTECTED_MIX",
     "PUBLICATIONS",
     "QUALITY",
@@ -67,6 +68,7 @@ TABLES: tuple[Table, ...] = (
     MODELS,
     GATES,
     K_CANDIDATES,
+    PREDICTION,
     QUALITY,
     LANE_KPIS,
     BRIDGE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from segengine.tables.declare import Column, declared
 
-__all__ = ["GATES", "K_CANDIDATES"]
+__all__ = ["GATES", "K_CANDIDATES", "PREDICTION"]
 
 GATES = declared(
     "gates",
@@ -56,6 +56,26 @@ K_CANDIDATES = declared(
     Column("largest_share", "double", "share of the largest segment, likewise", nullable=True),
     Column("verdict", "string", "chosen, passed or refused"),
     Column("reason", "string", "why it was chosen, lost or was refused"),
+    cumulative=True,
+    replaced_by=("model_version",),
+)
+
+PREDICTION = declared(
+    "prediction",
+    "one row is a behaviour of the next 90 days and a way to group customers 90 days before",
+    ("model_version", "behaviour", "method"),
+    Column("model_version", "string", "the model whose recipe was used on the earlier customers"),
+    Column(
+        "behaviour",
+        "string",
+        "log_revenue, active_later (in the second half), log_order_value, log_variety, discount_share or revenue; "
+        "revenue is shown and not judged",
+    ),
+    Column("method", "string", "segments, rfm_grid (the sum of RFM scores, in tiers) or raw_rfm_kmeans"),
+    Column("eta_squared", "double", "share of the behaviour's variance that lies between the groups, 0 to 1"),
+    Column("low", "double", "lower end of its 95 % bootstrap interval"),
+    Column("high", "double", "upper end"),
+    Column("customers", "long", "customers of the sample that the behaviour says something of"),
     cumulative=True,
     replaced_by=("model_version",),
 )
