@@ -16,6 +16,9 @@ from segengine.report.facts import Summary
 __all__ = ["as_json", "money", "show"]
 
 BAR = 16
+WIDE = 100
+"""Columns from which on bars are drawn beside names."""
+NAME = 16
 MOST_GROUPS = 12
 """Groups that are shown; the others are counted."""
 MOST_SEGMENTS = 24
@@ -30,7 +33,7 @@ def show(summary: Summary, console: Console) -> None:
     if summary.groups:
         parts.append(_groups(summary))
     if summary.segments and len(summary.segments) <= MOST_SEGMENTS:
-        parts.append(_segments(summary))
+        parts.append(_segments(summary, console.width))
     if summary.decision and not summary.groups:
         parts.append(_decision(summary))
     if summary.gates:
@@ -110,18 +113,19 @@ def _bridge(summary: Summary) -> Table:
     return table
 
 
-def _segments(summary: Summary) -> Table:
+def _segments(summary: Summary, width: int) -> Table:
     readings = [name for name, _ in summary.segments[0].readings]
     with_revenue = any(segment.revenue_share is not None for segment in summary.segments)
     with_lifetime = any(segment.lifetime_value_e4 is not None for segment in summary.segments)
-    with_bar = not with_lifetime  # there is no room for both
+    with_bar = not with_lifetime and width >= WIDE  # there is no room for both, and names come first
     columns = [("segment", "left"), ("customers", "right"), ("share", "right")]
-    columns += [("revenue share", "right")] if with_revenue else []
-    columns += [("", "left")] if with_bar else [("expected", "right")]
+    columns += [("revenue\nshare", "right")] if with_revenue else []
+    columns += [("", "left")] if with_bar else [("expected", "right")] if with_lifetime else []
     title = "Segments" + (", with medians of their customers" if readings and with_revenue else "")
     title += f"; expected: money of the next 365 days, {summary.currency}" if with_lifetime else ""
-    table = _table(*columns, *((name, "right") for name in readings), title=title)
-    table.columns[0].no_wrap = True
+    # Names are long and may take two lines; numbers are never cut.
+    table = _table(*columns, *(("\n".join(name.rsplit("_", 1)), "right") for name in readings), title=title)
+    table.columns[0].min_width = NAME
     if with_bar:
         table.columns[len(columns) - 1].min_width = BAR
     for segment in summary.segments:
@@ -132,7 +136,7 @@ def _segments(summary: Summary) -> Table:
         bar = Text("█" * round(BAR * max(part or 0.0, 0.0)), style="cyan")
         lifetime = money(segment.lifetime_value_e4, 0, "").strip()
         values = [_number(value) for _, value in segment.readings]
-        table.add_row(*cells, bar if with_bar else lifetime, *values)
+        table.add_row(*cells, *([bar] if with_bar else [lifetime] if with_lifetime else []), *values)
     for lane, customers in summary.lanes:
         if customers:
             table.add_row(f"lane: {lane}", f"{customers:,}", style="dim")
