@@ -8,7 +8,7 @@ ARGS ?=
 WITH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-pure test-spark setup-spark lint format check-powerbi dist dist-spark bench bench-setup lock clean
+.PHONY: help setup demo test test-pure test-spark setup-spark lint format check-powerbi dist dist-spark sbom bench bench-setup lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ dist: setup  ## in dist: a wheel, and archives with Python for clusters without 
 
 dist-spark: setup-spark  ## the archives for clusters of another line of Spark (SPARK=3.5, 4.0, 4.1)
 	@$(SPARK_VENV)/bin/python tools/pack.py $(ARGS)
+
+sbom: setup  ## in dist: what a release is made of, as CycloneDX
+	@$(BIN)/python tools/sbom.py dist/sbom.cdx.json
 
 LINES ?= 5000000
 ROUNDS ?= 3

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segengine.config import load
     from segengine.propose import init
-    from segengine.runs import check, draw_report, explain, promote, rollback, run, score, train
+    from segengine.runs import check, draw_report, explain, forget, monitor, promote, rollback, run, score, train
     from segengine.stream import stream
 
 __all__ = [
-    "__version__", "check", "draw_report", "explain", "init", "load", "promote", "rollback", "run", "score", "stream",
-    "train",
+    "__version__", "check", "draw_report", "explain", "forget", "init", "load", "monitor", "promote", "rollback", "run",
+    "score", "stream", "train",
 ]  # fmt: skip
 
 __version__ = "0.1.0"
@@ -21,8 +21,10 @@ __version__ = "0.1.0"
 _ROOMS = {
     "check": "segengine.runs",
     "explain": "segengine.runs",
+    "forget": "segengine.runs",
     "init": "segengine.propose",
     "load": "segengine.config",
+    "monitor": "segengine.runs",
     "promote": "segengine.runs",
     "rollback": "segengine.runs",
     "draw_report": "segengine.runs",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,15 +15,17 @@ from rich.console import Console
 from rich.text import Text
 
 from segengine.cli_azure import app as azure_app
+from segengine.cli_oversight import forget, history, monitor, verify
 from segengine.commands import promote, rollback
+from segengine.config.redaction import without_secrets
 from segengine.connect import REMOTE
 from segengine.errors import ConfigError, InfrastructureError, SegengineError
+from segengine.shell import AsOf, ConfigFile, Json, Quiet, Remote, Verbose, logging_to, wide
 
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
 BUG = 1
-LOG_FILE = "segengine.log"
 
 app = typer.Typer(
     name="segengine",
@@ -39,23 +39,12 @@ app = typer.Typer(
 
 app.add_typer(azure_app)
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.", show_default=False)]
-AsOf = Annotated[
-    str | None, typer.Option("--as-of", metavar="DATE", help="Look back from this date instead of the configured one.")
-]
 Rebuild = Annotated[
     bool, typer.Option("--rebuild", help="Write published history of this date anew; else it stays as it is.")
 ]
-Remote = Annotated[
-    str | None,
-    typer.Option("--remote", metavar="sc://HOST:PORT", help="Work on this Spark Connect server, as SPARK_REMOTE does."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the closing summary as JSON.")]
 Provisional = Annotated[
     bool, typer.Option("--provisional", help="Use a new model that does not pass, with a warning wherever it shows.")
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every step; show stack traces.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -102,11 +91,11 @@ def init(
     if remote is not None:
         os.environ[REMOTE] = remote
     asks = sys.stdin.isatty() and out.is_terminal and not yes and not quiet
-    with _logging(verbose, None), ProgressBar(console) as bar:
+    with logging_to(verbose, None), ProgressBar(console) as bar:
         ask = ask_on(out, bar) if asks else None
         proposal = propose.init(tables, output=output, force=force, listener=bar, ask=ask)
     if not quiet:
-        show(proposal, _wide(out))
+        show(proposal, wide(out))
     if not proposal.complete:
         raise ConfigError(
             "The configuration is not complete: the tables do not have what it needs.",
@@ -173,6 +162,7 @@ def run(
     retrain: Annotated[bool, typer.Option("--retrain", help="Train even when the champion is still good.")] = False,
     provisional: Provisional = False,
     rebuild: Rebuild = False,
+    rekey: Annotated[bool, typer.Option("--rekey", help="Accept another salt: every customer gets a new key.")] = False,
     remote: Remote = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -181,7 +171,7 @@ def run(
     """Score with the champion and publish; trains first when there is none, when one is due, or with --retrain."""
     from segengine import runs
 
-    asked = {"as_of": as_of, "retrain": retrain, "provisional": provisional, "rebuild": rebuild}
+    asked = {"as_of": as_of, "retrain": retrain, "provisional": provisional, "rebuild": rebuild, "rekey": rekey}
     _recipe(runs.run, config, remote=remote, as_json=json, verbose=verbose, quiet=quiet, **asked)
 
 
@@ -219,7 +209,7 @@ def stream(
     from segengine.stream import stream_rows
 
     loaded, console = load(config), Console(stderr=True, quiet=quiet)
-    with _logging(verbose, loaded.output.path), ProgressBar(console) as bar:
+    with logging_to(verbose, loaded.output.path), ProgressBar(console) as bar:
         if rows is not None:
             where = stream_rows(loaded, rows, every=every, model=model, listener=bar)
             text = f"Scored rows are in {where} (Delta)."
@@ -233,7 +223,7 @@ def stream(
                 f"They are in {done.table} (Delta)."
             )
     if not quiet:
-        _wide(Console()).print(text, soft_wrap=True, highlight=False, markup=False)
+        wide(Console()).print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()
@@ -252,14 +242,14 @@ def explain(
 
     if remote is not None:
         os.environ[REMOTE] = remote
-    with _logging(verbose, None):
+    with logging_to(verbose, None):
         found = runs.explain(config, customer_id)
     if json:
         print(dumps(asdict(found), indent=2, ensure_ascii=False))
         return
     show_explanation(
         found.explanation,
-        _wide(Console()),
+        wide(Console()),
         customer_id=found.customer_id,
         as_of=found.as_of,
         lane=found.lane,
@@ -267,6 +257,10 @@ def explain(
     )
 
 
+app.command()(monitor)
+app.command()(verify)
+app.command()(history)
+app.command()(forget)
 app.command()(promote)
 app.command()(rollback)
 
@@ -331,10 +325,11 @@ def _first_line(error: Exception) -> str:
 
 def _say(console: Console, text: str, verbose: bool) -> None:
     """One message, in red, its control characters shown so that no value can forge a line or colour the terminal."""
+    text = without_secrets(text)
     safe = "".join(c if c == "\n" or c.isprintable() else f"\\x{ord(c):02x}" for c in text)
     console.print(Text("segengine: " + safe, style="red"), soft_wrap=True, highlight=False)
     if verbose:
-        console.print(Text(traceback.format_exc()), soft_wrap=True, highlight=False)
+        console.print(Text(without_secrets(traceback.format_exc())), soft_wrap=True, highlight=False)
 
 
 def _recipe(
@@ -357,42 +352,12 @@ def _recipe(
     if remote is not None:
         os.environ[REMOTE] = remote
     config = load(config_file)
-    with _logging(verbose, config.output.path), ProgressBar(console) as bar:
+    with logging_to(verbose, config.output.path), ProgressBar(console) as bar:
         summary = recipe(config, listener=bar, **options)
     if as_json:
         print(summary_as_json(summary))
     elif not quiet:
-        show(summary, _wide(Console()))
-
-
-def _wide(out: Console) -> Console:
-    """The terminal as it is; a file or pipe as wide as COLUMNS says."""
-    return out if out.is_terminal else Console(width=int(os.environ.get("COLUMNS", "140")))
-
-
-@contextlib.contextmanager
-def _logging(verbose: bool, output: str | None) -> Iterator[None]:
-    """One line a step, appended to <output>/segengine.log where that is local; on standard error too when asked."""
-    logger = logging.getLogger("segengine")
-    lines = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    handlers[0].setLevel(logging.INFO if verbose else logging.ERROR)
-    if output is not None and "://" not in output:
-        with contextlib.suppress(OSError):  # an output that cannot be written is told by the run itself
-            Path(output).mkdir(parents=True, exist_ok=True)
-            handlers.append(logging.FileHandler(Path(output) / LOG_FILE, encoding="utf-8"))
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    for handler in handlers:
-        handler.setFormatter(lines)
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        for handler in handlers:
-            logger.removeHandler(handler)
-            handler.close()
+        show(summary, wide(Console()))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
     +-- QualityError            4   too many rows rejected, or rows, customers or money do not reconcile
     +-- PublicationError        5   results could not be made visible; the previous publication is untouched
     |   +-- LockedError         5   somebody else is publishing to the same output
+    |   +-- TamperedError       5   the audit trail, or what it tells of, is not as it was written
     +-- ModelError              6   no acceptable segments, or a model that cannot be trusted
     |   +-- FeatureError        6   a feature cannot be computed or prepared
     |   +-- BundleError         6   a saved model is incomplete, altered or foreign
@@ -31,6 +32,7 @@ __all__ = [
     "RefusedError",
     "RetrainNeeded",
     "SegengineError",
+    "TamperedError",
 ]
 
 
@@ -83,6 +85,10 @@ class PublicationError(SegengineError):
 
 class LockedError(PublicationError):
     """Somebody else is publishing to the same output."""
+
+
+class TamperedError(PublicationError):
+    """The audit trail, or what it tells of, is not as it was written."""
 
 
 class ModelError(SegengineError):

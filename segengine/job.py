@@ -18,6 +18,8 @@ from segengine.errors import InputError, PublicationError, SegengineError
 from segengine.io import Source, explain_read_failure
 from segengine.io.files import Store, store_for
 from segengine.io.snapshot import WORK, working_folder
+from segengine.mlops.recording import record
+from segengine.privacy import settle_key
 from segengine.session import open_session
 from segengine.steps import Listener, Steps
 
@@ -50,6 +52,8 @@ class Job:
     """The last published moment before the run: rows that arrived since, but belong before it, are late."""
     sources: list[Source] = field(default_factory=list)
     """The tables read so far: a failure to read is looked for in their files."""
+    wrote: list[str] = field(default_factory=list)
+    """Files and folders below the output that this run made for good: the audit trail has their hashes."""
 
     @property
     def quarantine(self) -> str:
@@ -86,8 +90,11 @@ def open_job(
     as_of: str | dt.date | None,
     now: dt.datetime | None,
     listener: Listener | None,
+    rekey: bool = False,
 ) -> Iterator[Job]:
     """Load the config, open session and output, and keep the run's record whatever happens.
+
+    `rekey`: take another salt than before for the pseudonyms of customers.
 
     Raises whatever the recipe raises, Spark's read failures as InputError, and PublicationError when the output
     folder cannot be written at all.
@@ -106,6 +113,7 @@ def open_job(
         free_models_before_exit()
     try:
         job = Job(command, config, session, run_id, started_at, store_for(config.output.path, session), progress)
+        settle_key(job.store, config, rekey=rekey)
         with _recorded(job), working_folder(job.store, run_id) if _takes_snapshots(config) else _nothing():
             yield job
     finally:
@@ -143,7 +151,16 @@ def _recorded(job: Job) -> Iterator[None]:
         if told is error:
             raise
         raise told from error
+    _audit(job, "done")
     job.write_record("done", finished_at=dt.datetime.now(dt.UTC).isoformat())
+
+
+def _audit(job: Job, state: str) -> None:
+    """Tell the audit trail of the run, with the hashes of what it wrote."""
+    facts = {**job.record, "run_id": job.run_id, "command": job.command, "state": state}
+    facts |= {"started_at": job.started_at.isoformat(), "spark_version": job.spark.version}
+    wrote = [*job.wrote, f"quarantine/{job.run_id}"]
+    record(job.store, job.config, "run", facts, now=dt.datetime.now(dt.UTC), wrote=wrote, spark=job.spark)
 
 
 def _translated(error: BaseException, sources: Sequence[Source]) -> BaseException:
@@ -182,6 +199,7 @@ _COMPUTING_TODO = "Use try_divide or try_cast in that expression, or exclude the
 def _write_failure(job: Job, error: BaseException) -> None:
     text = str(error) if isinstance(error, SegengineError) else type(error).__name__
     try:
+        _audit(job, f"failed: {type(error).__name__}")
         job.write_record("failed", error=text, finished_at=dt.datetime.now(dt.UTC).isoformat())
     except (OSError, SegengineError) as second:
         log.warning("the record of run %s could not be written: %s", job.run_id, type(second).__name__)

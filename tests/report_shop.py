@@ -188,7 +188,12 @@ def _more(keys: Sequence[int], total: Decimal) -> dict[str, list[dict[str, Any]]
              "overall_share": 0.5, "cramers_v": 0.1}
             for key in keys for value, share in ((SCRIPT, 0.6), ("f", None))
         ],
-        "drift": [{"as_of": AS_OF, "feature": "recency_days", "psi": 0.12, "alarm": False, "text": SCRIPT}],
+        "drift": [
+            {"as_of": AS_OF, "measure": "psi", "subject": subject, "compared_with": "training", "value": value,
+             "watch_limit": 0.25, "alarm_limit": 0.5, "verdict": verdict, "text": SCRIPT, "model_version": "v0002",
+             "customers": 90}
+            for subject, value, verdict in (("recency_days", 0.61, "alarm"), ("tenure_days", 0.01, "ok"))
+        ],
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ PATHS: tuple[tuple[str, ...], ...] = (
     ("names", "vocabulary"),
     ("names", "playbook"),
     ("report", "brand", "logo"),
+    ("audit", "anchor"),
 )
 
 
@@ -130,6 +131,8 @@ def _resolve_paths(document: Document, folder: Path) -> tuple[dict[tuple[str, ..
         section = _section(document, path[:-1])
         value = section.get(path[-1]) if section is not None else None
         if section is None or not isinstance(value, str) or not value:
+            continue
+        if path == ("audit", "anchor") and value.startswith("mlflow:"):
             continue
         written[path] = document.templates.get(path, value)
         try:

@@ -15,6 +15,7 @@ from segengine.config.cards import Names, RfmGrid, of_rfm_grid
 from segengine.config.document import redact
 from segengine.config.part import TAGS, Expression, Frozen, Part, Text, known_key, refuse
 from segengine.config.powerbi import PowerBI, Report
+from segengine.config.redaction import without_secrets
 from segengine.config.sources import Tables
 from segengine.config.times import History, instant, parse_span
 from segengine.config.values import (
@@ -35,11 +36,13 @@ __all__ = [
     "DEFAULT_WEIGHTS",
     "FEATURE_PATTERN",
     "NAME_PATTERN",
+    "Audit",
     "Config",
     "Features",
     "Lanes",
     "Output",
     "Prepare",
+    "Privacy",
     "Quality",
     "Retrain",
     "Segments",
@@ -200,6 +203,38 @@ class Tracking(Part):
     )
 
 
+class Privacy(Part):
+    """Who customers are published as."""
+
+    pseudonymise: bool = Field(
+        False, description="Publish and keep a keyed hash instead of the customer id. Needs salt_env."
+    )
+    salt_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
+        None, description="The environment variable with the salt, which pseudonyms and `segengine forget` need."
+    )
+
+    min_cell: int = Field(
+        10,
+        ge=1,
+        description="Cells of protected attributes with fewer customers are not published, nor told by others.",
+    )
+
+    @model_validator(mode="after")
+    def _check_privacy(self) -> Privacy:
+        refuse(rules.of_privacy(self))
+        return self
+
+
+class Audit(Part):
+    """What keeps the audit trail honest."""
+
+    anchor: Text | None = Field(
+        None,
+        description="Where the hash of the newest audit record is kept as well: a folder of another store that those "
+        "who can write to the output cannot write to, or mlflow:URI. Without it a cut tail does not show.",
+    )
+
+
 class Config(Part):
     """Everything a run is told. Relative paths start at the folder of the file."""
 
@@ -245,6 +280,8 @@ class Config(Part):
     )
     report: Report = Field(Report(), description="What is drawn from what is published.")
     powerbi: PowerBI = Field(PowerBI(), description="The Power BI project that is drawn from what is published.")
+    privacy: Privacy = Field(Privacy(), description="Who customers are published as.")
+    audit: Audit = Field(Audit(), description="What keeps the audit trail honest.")
     spark: SparkOptions = Field(
         {},
         validate_default=True,
@@ -314,10 +351,13 @@ class Config(Part):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def redact(self, text: str) -> str:
-        """`text` with the values of `${env:NAME}` (those of four characters and more) replaced by that reference."""
+        """`text` with the values of `${env:NAME}` (those of four characters and more) replaced by that reference.
+
+        What else has the shape of a secret is taken out as well.
+        """
         tables = (self.tables.transactions, self.tables.customers)
         known = [t.jdbc.password.get_secret_value() for t in tables if t is not None and t.jdbc and t.jdbc.password]
-        return redact(text, {**dict.fromkeys(known, "(password)"), **self._secrets})
+        return without_secrets(redact(text, {**dict.fromkeys(known, "(password)"), **self._secrets}))
 
     def _span(self, text: str | None) -> History:
         if text is None:

@@ -12,7 +12,7 @@ from segengine.config.paths import overlap
 from segengine.config.powerbi import of_kpis, of_powerbi
 
 if TYPE_CHECKING:
-    from segengine.config.models import Config, Features, Segments
+    from segengine.config.models import Config, Features, Privacy, Segments
     from segengine.config.sources import CustomersTable, JdbcOptions, TableSource
 
 __all__ = [
@@ -150,6 +150,12 @@ def of_segments(segments: Segments) -> Iterator[Wrong]:
         yield Wrong(
             ("by_min_customers",), "does nothing without by", "Add by: an attribute of customers, or remove it."
         )
+
+
+def of_privacy(privacy: Privacy) -> Iterator[Wrong]:
+    """Pseudonyms have a key."""
+    if privacy.pseudonymise and privacy.salt_env is None:
+        yield Wrong(("salt_env",), "is missing", "Name the variable of the salt, such as salt_env: SEGENGINE_SALT.")
 
 
 def of_config(config: Config) -> Iterator[Wrong]:

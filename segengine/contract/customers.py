@@ -12,6 +12,7 @@ from pyspark.sql import types as T
 
 from segengine.config import Config, CustomersTable
 from segengine.contract.mapping import Mapped, Wanted, decimal_separator, map_columns
+from segengine.contract.private import listed_ids, private
 from segengine.contract.quality import QualityRow, check_shares, quality_rows
 from segengine.contract.rules import CUSTOMER_RULES, DEFECTS, Rule, with_own_rules
 from segengine.contract.scan import (
@@ -25,11 +26,12 @@ from segengine.contract.scan import (
     replaced_characters,
     scan,
 )
-from segengine.contract.values import canonical_id, canonical_text, is_finite
+from segengine.contract.values import canonical_id, is_finite
 from segengine.errors import ConfigError, InputError
 from segengine.io.casts import amount_from_text
 from segengine.io.read import check_encoding, check_rows_read
 from segengine.io.source import DEFECT, Source, quoted
+from segengine.privacy import FORGOTTEN
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -97,7 +99,8 @@ def check_customers(source: Source, config: Config, *, run_id: str, quarantine: 
             "customers: 'customer_id' is not mapped.", where="tables.customers.columns", todo="customer_id: their_name"
         )
     rules = with_own_rules(CUSTOMER_RULES, table.rules, "conflicting_duplicates", "tables.customers.rules")
-    listed = tuple(dict.fromkeys(canonical_text(name) for name in table.ignore_customers))
+    listed = listed_ids(table.ignore_customers, config)
+    source = private(source, table, config)
     staged, mapped = map_columns(source, table, _wanted(table))
     attributes = _attributes(source, table, mapped)
     classified = _classified(staged, table, mapped, attributes, rules, listed)
@@ -195,6 +198,7 @@ def _classified(
     conditions = {name: defect == name for name in named} | {
         "malformed_row": defect.isNotNull(),
         "missing_customer_id": identity.isNull(),
+        "forgotten_customer": identity == FORGOTTEN,
     }
     conditions |= {"ignored_customer": identity.isin(*listed)} if listed else {}
     conditions |= {name: ~F.coalesce(mapped[f"rules.{name}"].column, F.lit(False)) for name in table.rules}
@@ -258,7 +262,7 @@ def _customers(
         named = (value.alias(a.name) for a, value in zip(attributes, values, strict=True))
         return classified.filter(good).select(identity, opted_out.alias("opted_out"), *named)
     # A wish not to be profiled counts even in a row that is rejected; of such a row nothing else is taken.
-    wished = F.col(ID).isNotNull() & opted_out & (F.col(RULE) != used)
+    wished = (F.col(ID) != FORGOTTEN) & opted_out & (F.col(RULE) != used)
     kept = (F.max(F.when(good, value)).alias(a.name) for a, value in zip(attributes, values, strict=True))
     return classified.filter(good | wished).groupBy(identity).agg(F.max(opted_out).alias("opted_out"), *kept)
 

@@ -16,6 +16,7 @@ from segengine.contract.scan import RULE, classify
 from segengine.contract.values import canonical_id, moment, money, number, numeric_value, row_hash, was_rounded
 from segengine.errors import ConfigError
 from segengine.io.source import COUNTED, DEFECT, OURS, Source, quoted
+from segengine.privacy import FORGOTTEN
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -190,5 +191,5 @@ def _amount_conditions() -> dict[str, Column]:
 
 
 def _id_conditions(ignored: tuple[str, ...]) -> dict[str, Column]:
-    conditions = {"missing_customer_id": F.col(ID).isNull()}
+    conditions = {"missing_customer_id": F.col(ID).isNull(), "forgotten_customer": F.col(ID) == FORGOTTEN}
     return conditions | ({"ignored_customer": F.col(ID).isin(*ignored)} if ignored else {})

@@ -81,7 +81,7 @@ def map_columns(
     casts: dict[tuple[str, str], _Cast] = {}
     texts: dict[str, _Safe] = {}
     for one in wanted:
-        if _exact(one.text, source) is None:
+        if exact_column(one.text, source) is None:
             texts[one.key] = _with_casts(one, source, types, casts, decimal)
     staged = source.rows.select("*", *(cast.column.alias(cast.name) for cast in casts.values()))
     return staged, {one.key: _mapped(one, source, staged, types, texts.get(one.key)) for one in wanted}
@@ -92,7 +92,8 @@ def decimal_separator(table: TransactionsTable | CustomersTable) -> str:
     return table.csv.decimal if table.format == "csv" and table.path else "."
 
 
-def _exact(text: str, source: Source) -> str | None:
+def exact_column(text: str, source: Source) -> str | None:
+    """The column that a text of the configuration names, in any case; None when it is an expression."""
     name = text.strip()
     if len(name) > 2 and name[0] == name[-1] == "`" and "`" not in name[1:-1]:
         name = name[1:-1]
@@ -160,7 +161,7 @@ def _mapped(
     one: Wanted, source: Source, staged: DataFrame, types: Mapping[str, T.DataType], safe: _Safe | None
 ) -> Mapped:
     where = f"tables.{source.name}.{one.key}: {one.text}"
-    name = _exact(one.text, source)
+    name = exact_column(one.text, source)
     if name is not None or safe is None:
         found = name or one.text
         return _as_role(one, Mapped(one.key, one.text, F.col(quoted(found)), types[found.casefold()]), source, where)

@@ -35,6 +35,7 @@ LINE_RULES: tuple[Rule, ...] = (
     *DEFECTS,
     Rule("after_as_of", "ignored", "The order is at or after the moment the run looks back from."),
     Rule("missing_customer_id", "rejected", "The customer id is null, empty, or blanks and invisible characters only."),
+    Rule("forgotten_customer", "ignored", "The customer was erased with segengine forget."),
     Rule("ignored_customer", "ignored", "The customer is listed in ignore_customers."),
     Rule("returned", "ignored", "The line is a return, and quality.returns is drop; with net, returns are used."),
     Rule("missing_amount", "rejected", "The amount is null or blank."),
@@ -54,6 +55,7 @@ LINE_RULES: tuple[Rule, ...] = (
 CUSTOMER_RULES: tuple[Rule, ...] = (
     *DEFECTS,
     Rule("missing_customer_id", "rejected", "The customer id is null, empty, or blanks and invisible characters only."),
+    Rule("forgotten_customer", "ignored", "The customer was erased with segengine forget."),
     Rule("ignored_customer", "ignored", "The customer is listed in ignore_customers."),
     Rule("conflicting_duplicates", "rejected", "Several rows have this customer id, and they do not say the same."),
 )

@@ -16,6 +16,7 @@ from segengine.contract import lines as ours
 from segengine.contract.late import Arrived, Published, arrival_metrics, arrived
 from segengine.contract.lines import Lines, read_lines
 from segengine.contract.moments import EPOCH, Window, configured_window, latest_window, microseconds
+from segengine.contract.private import listed_ids, private
 from segengine.contract.quality import LineTotals, QualityRow, check_shares, quality_rows
 from segengine.contract.rules import DEFECTS
 from segengine.contract.scan import (
@@ -36,7 +37,6 @@ from segengine.contract.scan import (
     sum_when,
     whole,
 )
-from segengine.contract.values import canonical_text
 from segengine.errors import InputError
 from segengine.io.read import check_encoding, check_rows_read
 from segengine.io.source import COUNTED, SOURCE_FILE, Source
@@ -50,7 +50,9 @@ PARTITION = "_segengine_partition"
 log = logging.getLogger(__name__)
 
 DAY_US = 86_400_000_000
-NOT_LINES = frozenset({"after_as_of", "missing_customer_id", "ignored_customer", *(rule.name for rule in DEFECTS)})
+NOT_LINES = frozenset(
+    {"after_as_of", "missing_customer_id", "forgotten_customer", "ignored_customer", *(rule.name for rule in DEFECTS)}
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def check_transactions(
     than quality.max_rejected_share allows, or none is left; the quarantine is kept.
     """
     table = config.tables.transactions
-    listed = tuple(dict.fromkeys(canonical_text(name) for name in (table.ignore_customers if table else ())))
+    listed = listed_ids(table.ignore_customers if table else (), config)
+    source = private(source, table, config) if table is not None else source
     found = read_lines(source, config, microseconds(now), listed, known_customers)
     window = configured_window(config)
     until_us = _until_us(window, now)

@@ -22,6 +22,7 @@ __all__ = [
     "files_for",
     "files_written",
     "last_publication",
+    "last_told",
     "latest_version",
     "unrecorded_commits",
 ]
@@ -67,7 +68,7 @@ def _restored(info: dict[str, Any]) -> int | None:
     return int(version) if version not in (None, "null") else None
 
 
-def _last_told(store: Store, folder: str, version: int | None) -> dict[str, Any]:
+def last_told(store: Store, folder: str, version: int | None) -> dict[str, Any]:
     """What our newest commit in force at a version says of itself; OPTIMIZE and the like of others are passed over."""
     while version is not None and version >= 0:
         info = _info(store, folder, version)
@@ -86,7 +87,7 @@ def last_publication(store: Store, folder: str) -> Publication | None:
     latest = latest_version(store, folder)
     if latest is None:
         return None
-    told = _last_told(store, folder, latest)
+    told = last_told(store, folder, latest)
     try:
         return Publication.from_json(
             json.dumps({k: v for k, v in told.items() if k not in ("columns", "added", "removed")})
@@ -102,7 +103,7 @@ def last_publication(store: Store, folder: str) -> Publication | None:
 
 def columns_at(store: Store, folder: str, version: int) -> dict[str, str]:
     """Column -> type of a table of ours as of a version."""
-    columns: dict[str, str] = _last_told(store, folder, version).get("columns", {})
+    columns: dict[str, str] = last_told(store, folder, version).get("columns", {})
     return columns
 
 

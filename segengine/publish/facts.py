@@ -136,3 +136,5 @@ class RunFacts:
     """Rows of the tables of these names, likewise."""
     warning: str | None = None
     """Why the model is to be used with care."""
+    drift: tuple[Mapping[str, object], ...] = ()
+    """Rows of the table `drift`, without their publication id."""

@@ -41,6 +41,7 @@ def small_rows(facts: RunFacts, measures: Measures) -> dict[str, list[Row]]:
         "quality": _quality(facts),
         "lanes": _lanes(facts, measures),
         "bridge": _bridge(facts),
+        "drift": [dict(row) for row in facts.drift],
         "runs": [_run(facts, measures)],
         "expected_kpis": [],  # filled in when the Power BI project of the run is known
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -27,7 +28,14 @@ from segengine.runs.tables import Found
 __all__ = ["run_facts", "summary"]
 
 
-def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, lenses: Lenses) -> RunFacts:
+def run_facts(
+    job: Job,
+    found: Found,
+    people: Customers,
+    model: LoadedModel,
+    lenses: Lenses,
+    drift: tuple[Mapping[str, object], ...] = (),
+) -> RunFacts:
     """Everything the published tables tell of the run itself."""
     config, lines = job.config, found.lines
     rows = dict.fromkeys(("used", "rejected", "ignored"), 0)
@@ -76,6 +84,7 @@ def run_facts(job: Job, found: Found, people: Customers, model: LoadedModel, len
         k_candidates=history.candidate_rows(job.store, model.version),
         prediction=history.prediction_rows(job.store, model.version),
         warning=promotion.warning_of(job.store, model.version),
+        drift=drift,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from segengine.config import Config, load
 from segengine.io.files import Store, store_for
 from segengine.io.inputs import is_local
+from segengine.mlops import recording
 from segengine.model import promotion
 from segengine.model.promotion import Change
 from segengine.publish.lock import publication_lock
@@ -81,4 +82,6 @@ def _moved(
         record |= {"note": note} if note else {}
         text = json.dumps(record, indent=2, ensure_ascii=False)
         store.write_atomic(f"runs/{run_id}.json", text.encode())
+        kind = "promotion" if command == "promote" else "rollback"
+        recording.record(store, config, kind, record, now=moment, spark=spark)
     return change

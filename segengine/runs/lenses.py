@@ -61,7 +61,8 @@ def _mix(job: Job, people: contract.CheckedCustomers | None, scored: DataFrame, 
     if people is None or not people.protected:
         return Mix((), {})
     columns = features.attribute_columns(job.config)
-    return protected_mix(scored, {name: columns[name] for name in people.protected}, people.numeric, model.k)
+    protected, smallest = {name: columns[name] for name in people.protected}, job.config.privacy.min_cell
+    return protected_mix(scored, protected, people.numeric, model.k, smallest=smallest)
 
 
 def _rare_warnings(

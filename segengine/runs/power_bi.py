@@ -99,7 +99,8 @@ def facts_of(
     for name, rows in small.items():
         kinds = {c: kept_kind(kind) for c, kind in types_of(rows).items()}
         kinds |= {c.name: c.kind for c in by_name(name).columns if c.name in kinds}
-        tables[name] = {c: kinds[c] for c in rows.column_names if _has_values(rows, c)}
+        # Keys are what tables are related by: those of a first run's moves, which come from nowhere, are all null.
+        tables[name] = {c: kinds[c] for c in rows.column_names if c.endswith("_key") or _has_values(rows, c)}
     absent = _absent(config)
     for name, types in columns.items():
         tables[name] = {c: kept_kind(kind) for c, kind in types.items() if (name, c) not in absent}

@@ -14,12 +14,14 @@ from segengine.errors import BundleError, RefusedError
 from segengine.features import Chosen
 from segengine.job import Job, open_job
 from segengine.kept import keep
+from segengine.mlops.recording import record
 from segengine.model import bundle, history
 from segengine.model.policy import Plan, answering, decide
 from segengine.model.train import train as train_model
 from segengine.publish.build import build_tables
 from segengine.publish.lock import publication_lock
 from segengine.publish.publication import current, publish, read_current
+from segengine.publish.written import publication_facts, publication_files
 from segengine.report.facts import Summary
 from segengine.runs import cards, lenses
 from segengine.runs.accounts import run_facts, summary
@@ -33,6 +35,7 @@ from segengine.runs.power_bi import draw_powerbi
 from segengine.runs.report import drawn_report
 from segengine.runs.tables import Found, read_and_check
 from segengine.runs.tracked import require, tracked
+from segengine.runs.watching import REFERENCE, reference_of, watch_scored
 from segengine.scoring import batch
 
 if TYPE_CHECKING:
@@ -111,6 +114,7 @@ def run(
     retrain: bool = False,
     provisional: bool = False,
     rebuild: bool = False,
+    rekey: bool = False,
     spark: SparkSession | None = None,
     as_of: str | dt.date | None = None,
     now: dt.datetime | None = None,
@@ -118,10 +122,12 @@ def run(
 ) -> Summary:
     """Score with the champion and publish; train first when there is none, when one is due, or with `retrain`.
 
+    `rekey`: publish under new pseudonyms, or under pseudonyms from now on, or no longer.
+
     A new model that is refused is kept, and the champion goes on. Without a champion that is a RefusedError, unless
     `provisional` publishes the least bad model with a warning. `rebuild` as in `score`.
     """
-    with open_job("run", config, steps=9, spark=spark, as_of=as_of, now=now, listener=listener) as job:
+    with open_job("run", config, steps=9, spark=spark, as_of=as_of, now=now, listener=listener, rekey=rekey) as job:
         require(job.config)
         job.published = published_before(job)
         found = read_and_check(job)
@@ -187,12 +193,23 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
             facts = history.facts(
                 model, job.config, run_id=job.run_id, created_at=job.started_at, as_of=found.as_of, why=why
             )
+            more[REFERENCE] = reference_of(model, found, people, version)
             more |= bundle_files(job, found, model, gates, version, why, prediction, weighed)
             bundle.save(model, job.store, version=version, manifest_extra={**facts, **verdict(gates)}, more=more)
             saved = bundle.load(job.store, version, job.spark)
+            job.wrote.append(f"models/{version}")
+            job.record["trained"] = version
         with tracked(job, version):
             settle(job, version, gates, why, provisional=provisional)
+            _tell_of_champion(job, version, champion, why)
         return saved
+
+
+def _tell_of_champion(job: Job, version: str, before: LoadedModel | None, why: str) -> None:
+    """Tell the audit trail when the new version has become the champion."""
+    if bundle.champion(job.store) == version:
+        facts = {"run_id": job.run_id, "before": before.version if before else None, "champion": version, "reason": why}
+        record(job.store, job.config, "promotion", facts, now=job.started_at, spark=job.spark)
 
 
 def _champion(job: Job) -> LoadedModel | None:
@@ -228,9 +245,10 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, plan
         rows = scored_rows(job, people.rows, model, past, found.as_of, previous)
         scored = keep(lenses.with_grid(job, rows, model))
         seen = lenses.look(job, found.people, scored.rows, model, trained=plan.train)
+        drift, moved = watch_scored(job, scored.rows, model, found, people)
         built = build_tables(
             scored.rows,
-            run_facts(job, found, people, model, seen),
+            run_facts(job, found, people, model, seen, drift),
             previous_customers=previous,
             past=past,
             rebuild=rebuild,
@@ -255,9 +273,10 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, plan
     finally:
         built.release()
         scored.release()
-    job.record["publication_id"] = publication.publication_id
+    job.record |= publication_facts(job.store, publication)
+    job.wrote += publication_files(job.store, publication)
     drawn, project = drawn_report(job, publication), draw_powerbi(job, publication)
-    noted = (*seen.warnings, *batch.group_warnings(people.rows, model), *built.warnings, *project.warnings)
+    noted = (*seen.warnings, *batch.group_warnings(people.rows, model), *built.warnings, *project.warnings, *moved)
     people = replace(people, warnings=(*people.warnings, *noted))
     return summary(
         job, found, people, model=model, plan=plan, publication=publication, drawn=drawn, powerbi=project.powerbi

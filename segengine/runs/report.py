@@ -85,6 +85,7 @@ def drawn_report(job: Job, publication: Publication) -> Drawn:
         model = read_model(job.store, facts.run.model_version)
         page = f"reports/{publication.run_id}/index.html"
         job.store.write_atomic(page, draw(facts, model, _plane(job, facts, model)).encode())
+        job.wrote.append(page)
         step.rows_out = len(facts.segments)
     return Drawn(facts, page)
 

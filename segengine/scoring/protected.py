@@ -32,11 +32,18 @@ class Mix:
     strength: Mapping[str, float | None]
 
 
-def protected_mix(scored: DataFrame, columns: Mapping[str, str], numeric: Sequence[str], k: int) -> Mix:
+def protected_mix(
+    scored: DataFrame,
+    columns: Mapping[str, str],
+    numeric: Sequence[str],
+    k: int,
+    *,
+    smallest: int = SMALLEST_CELL,
+) -> Mix:
     """Count the segmented customers by segment and value of each protected attribute.
 
     `columns`: attribute -> its column in `scored`; those named in `numeric` are told as spans. Values beyond the
-    MOST_VALUES most frequent ones, and those with fewer than SMALLEST_CELL customers, are (other).
+    MOST_VALUES most frequent ones, and those with fewer than `smallest` customers, are (other).
     """
     from pyspark.sql import functions as F
 
@@ -46,7 +53,7 @@ def protected_mix(scored: DataFrame, columns: Mapping[str, str], numeric: Sequen
     for attribute, column in columns.items():
         value = _spans(segmented, column) if attribute in numeric else F.col(quoted(column)).cast("string")
         named = segmented.select("segment_index", value.alias("value"))
-        kept = _frequent(named)
+        kept = _frequent(named, smallest)
         told = F.when(F.col("value").isNull(), F.lit(MISSING)).otherwise(
             F.when(F.col("value").isin(kept) if kept else F.lit(False), F.col("value")).otherwise(F.lit(OTHER))
         )
@@ -56,16 +63,16 @@ def protected_mix(scored: DataFrame, columns: Mapping[str, str], numeric: Sequen
         for segment, name, customers in counted.collect():
             counts[segment, values.index(name)] += customers
         strength[attribute] = cramers_v(counts[:, :-1])
-        rows += _rows(attribute, values, counts, strength[attribute])
+        rows += _rows(attribute, values, counts, strength[attribute], smallest)
     return Mix(tuple(rows), strength)
 
 
-def _frequent(named: DataFrame) -> list[str]:
+def _frequent(named: DataFrame, smallest: int) -> list[str]:
     """The most frequent values that are frequent enough, by falling frequency; equal ones by name."""
     from pyspark.sql import functions as F
 
     counted = named.where(F.col("value").isNotNull()).groupBy("value").agg(F.count(F.lit(1)).alias("customers"))
-    most = counted.where(F.col("customers") >= SMALLEST_CELL).orderBy(F.desc("customers"), "value").limit(MOST_VALUES)
+    most = counted.where(F.col("customers") >= smallest).orderBy(F.desc("customers"), "value").limit(MOST_VALUES)
     return [row["value"] for row in most.collect() if row["value"] not in (OTHER, MISSING)]
 
 
@@ -83,9 +90,11 @@ def _spans(segmented: DataFrame, column: str) -> Column:
     return F.when(number.isNotNull() & ~F.isnan(number), span)
 
 
-def _rows(attribute: str, values: Sequence[str], counts: Any, strength: float | None) -> list[Mapping[str, Any]]:
-    dark, total = hidden(counts), int(counts.sum())
-    dark_overall = hidden(counts.sum(axis=0, keepdims=True))[0]
+def _rows(
+    attribute: str, values: Sequence[str], counts: Any, strength: float | None, smallest: int
+) -> list[Mapping[str, Any]]:
+    dark, total = hidden(counts, smallest), int(counts.sum())
+    dark_overall = hidden(counts.sum(axis=0, keepdims=True), smallest)[0]
     rows: list[Mapping[str, Any]] = []
     for segment, own in enumerate(counts):
         size = int(own.sum())

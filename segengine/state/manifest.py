@@ -13,6 +13,7 @@ from segengine.config import Config
 from segengine.errors import SegengineError
 from segengine.io.files import Store
 from segengine.io.inputs import InputFile
+from segengine.privacy import check_of, key_of
 
 __all__ = ["FOLDER", "Part", "State", "fingerprint", "load", "new_files", "save", "sweep"]
 
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 FOLDER = "state"
 CURRENT = f"{FOLDER}/current.json"
 PARTS = f"{FOLDER}/parts"
-FORMAT = 1
+FORMAT = 2
 """Of the record and of the pieces; another number and the state is made anew."""
 ABANDONED_SECONDS = 48 * 3600
 """No run reads a part, or writes one without saying so, for so long."""
@@ -67,6 +68,8 @@ def fingerprint(config: Config) -> str:
     """SHA-256 of what decides how lines are read, judged and folded; as_of, history and features do not."""
     said = config.model_dump(mode="json", include={"kind", "timezone", "quality"})
     said["quality"].pop("max_rejected_share")
+    if config.privacy.pseudonymise:
+        said["key"] = check_of(key_of(config))
     table = config.tables.transactions
     said["table"] = table.model_dump(mode="json") if table is not None else None
     text = json.dumps({"format": FORMAT, **said}, sort_keys=True, ensure_ascii=True, separators=(",", ":"))

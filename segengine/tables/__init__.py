@@ -5,7 +5,7 @@ present.py has those of what is now, cumulative.py those that grow, history.py w
 
 from __future__ import annotations
 
-from segengine.tables.cumulative import BRIDGE, LANE_KPIS, MODELS, PUBLICATIONS, QUALITY, RUNS, SEGMENT_KPIS
+from segengine.tables.cumulative import BRIDGE, DRIFT, LANE_KPIS, MODELS, PUBLICATIONS, QUALITY, RUNS, SEGMENT_KPIS
 from segengine.tables.declare import Column, Kind, Table
 from segengine.tables.history import MEMBERSHIP, MOVES, SEGMENT_EVENTS
 from segengine.tables.judged import GATES, K_CANDIDATES, PREDICTION
@@ -25,6 +25,7 @@ __all__ = [
     "BRIDGE",
     "CUSTOMERS",
     "DATES",
+    "DRIFT",
     "EXPECTED_KPIS",
     "GATES",
     "K_CANDIDATES",
@@ -72,6 +73,7 @@ TABLES: tuple[Table, ...] = (
     QUALITY,
     LANE_KPIS,
     BRIDGE,
+    DRIFT,
     RUNS,
     PUBLICATIONS,
 )

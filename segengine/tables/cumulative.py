@@ -116,6 +116,33 @@ BRIDGE = declared(
     replaced_by=("as_of",),
 )
 
+DRIFT = declared(
+    "drift",
+    "one row is a comparison of the customers of a moment with earlier ones",
+    ("as_of", "measure", "subject", "compared_with"),
+    Column("as_of", "timestamp", "the moment the features look back from"),
+    Column(
+        "measure",
+        "string",
+        "psi, jensen_shannon, median_ratio, missing_share, segment_psi, distance_growth, far_share, lane_share, "
+        "rejected_share, vanished or appeared",
+    ),
+    Column("subject", "string", "what was compared: a feature, a lane, a value of a column"),
+    Column("compared_with", "string", "training, year_ago (the same month) or month_before"),
+    Column("value", "double", "what was measured; shares 0 to 1"),
+    Column("watch_limit", "double", "above it: watch", nullable=True),
+    Column("alarm_limit", "double", "above it: alarm; null where it is never one", nullable=True),
+    Column("verdict", "string", "ok, watch or alarm"),
+    Column("text", "string", "the same in words"),
+    Column("before", "double", "median or share of the earlier customers, where it is about one", nullable=True),
+    Column("now", "double", "median or share of these customers", nullable=True),
+    Column("compared_as_of", "timestamp", "the moment of the earlier customers", nullable=True),
+    Column("model_version", "string", "the model that assigned the customers"),
+    Column("customers", "long", "customers in segments"),
+    cumulative=True,
+    replaced_by=("as_of",),
+)
+
 RUNS = declared(
     "runs",
     "one row is a run: what was read, what became of it, by which code",

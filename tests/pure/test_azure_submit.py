@@ -80,7 +80,7 @@ def test_a_file_that_is_no_retrain_json_is_refused(tmp_path, text):
 
 
 def test_workflows_are_what_github_reads_and_zizmor_finds_nothing():
-    assert [file.name for file in WORKFLOWS] == ["azureml-retrain.yml", "azureml.yml"]
+    assert [file.name for file in WORKFLOWS] == ["azureml-retrain.yml", "azureml.yml", "dependencies.yml"]
     start = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
     for name, *options in (
         ("check-jsonschema", "--builtin-schema", "vendor.github-workflows"),

@@ -158,25 +158,25 @@ def _active_share(kpi: Kpi) -> float | None:
 
 
 def drift(facts: Facts) -> Section | None:
-    """What moved away from what the model was trained on, as it is published."""
+    """What moved away from what the model was trained on and from the same month a year ago: what is remarked on."""
     if not facts.drift:
         return None
-    columns = [name for name in facts.drift[0] if name not in ("as_of", "model_version")]
-    sides = [
-        column for name in columns for column in (right if _is_number(facts, name) else left)(words.feature_label(name))
-    ]
-    rows: list[list[Child]] = [[_shown(row[name]) for name in columns] for row in facts.drift]
-    lead = note("How the customers of this run differ from those that the model was trained on.")
+    remarked = [row for row in facts.drift if row.get("verdict") != "ok"]
+    counted = f"{len(facts.drift):,} comparisons of the customers of this run with earlier ones"
+    if not remarked:
+        return Section("drift", "Drift", (note(f"{counted}: none is beyond its limit."),))
+    order = {"alarm": 0, "watch": 1}
+    remarked.sort(
+        key=lambda row: (order.get(str(row.get("verdict")), 2), str(row.get("measure")), str(row.get("subject")))
+    )
+    sides = [*left("", "what", "measure", "compared with"), *right("value", "alarm"), *left("text")]
+    names = ("verdict", "subject", "measure", "compared_with", "value", "alarm_limit", "text")
+    rows: list[list[Child]] = [[_shown(row.get(name)) for name in names] for row in remarked]
+    lead = note(f"{counted}; these {len(remarked)} are beyond a limit that counts in what chance does.")
     return Section("drift", "Drift", (lead, table("Drift by measure", sides, rows)))
 
 
-def _is_number(facts: Facts, column: str) -> bool:
-    return any(isinstance(row[column], (int, float)) and not isinstance(row[column], bool) for row in facts.drift)
-
-
 def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3f}" if abs(value) < 1 else words.number(value)
-    return words.ABSENT if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    return words.ABSENT if value is None else str(value).replace("_", " ")
