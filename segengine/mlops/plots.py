@@ -37,7 +37,7 @@ def k_plot(candidates: Sequence[Mapping[str, Any]]) -> str:
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts.append(f'<polyline points="{line}" fill="none" stroke="{LINE}" stroke-width="2"/>')
     for (x, y), k, c in zip(points, ks, known, strict=True):
-        chosen, passed = c.get("verdict") == "chosen", c.get("verdict") in ("chosen", "passed", "lost")
+        chosen, passed = c.get("verdict") == "chosen", c.get("verdict") in ("chosen", "passed")
         colour = CHOSEN if chosen else LINE
         fill = colour if passed else "white"
         parts.append(
