@@ -74,6 +74,27 @@ def test_dax_divides_with_divide_and_hides_no_errors(model):
         assert "IFERROR" not in bare.upper()
 
 
+def test_no_variable_of_dax_has_the_name_of_a_function_or_a_keyword(model):
+    taken = {
+        "day",
+        "month",
+        "year",
+        "date",
+        "value",
+        "values",
+        "min",
+        "max",
+        "now",
+        "today",
+        "rank",
+        "all",
+        "filter",
+        "in",
+    }
+    for measure in model.measures.values():
+        assert not {name.lower() for name in re.findall(r"VAR (\w+)", measure.dax)} & taken
+
+
 def test_no_two_measures_say_the_same_and_none_is_only_another(model):
     texts = [m.dax for m in model.measures.values()]
     assert len(texts) == len(set(texts))

@@ -94,10 +94,10 @@ def _state(model: Model, options: Options) -> list[Measure]:
     return [
         Measure(
             "Data as of",
-            f"VAR Day = CALCULATE ( MAX ( {{{dated}.as_of_date}} ), REMOVEFILTERS () ) "
-            "VAR Age = DATEDIFF ( Day, UTCTODAY (), DAY ) "
-            f'RETURN "Data as of " & FORMAT ( Day, "d mmm yyyy" ) & IF ( Age > {options.stale_days}, '
-            '" - stale: " & Age & " days old" )',
+            f"VAR AsOfDay = CALCULATE ( MAX ( {{{dated}.as_of_date}} ), REMOVEFILTERS () ) "
+            "VAR AgeDays = DATEDIFF ( AsOfDay, UTCTODAY (), DAY ) "
+            f'RETURN "Data as of " & FORMAT ( AsOfDay, "d mmm yyyy" ) & IF ( AgeDays > {options.stale_days}, '
+            '" - stale: " & AgeDays & " days old" )',
             f"The day the data looks back from; says stale when it is more than {options.stale_days} days ago.",
             "State",
             synonyms=("freshness", "last update"),
