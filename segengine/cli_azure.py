@@ -175,8 +175,10 @@ def step(
         places = steps.Places(config, need(state, "state"), need(to, "to"), transactions, customers, as_of)
         if name == "train":
             steps.train(places, need(checked, "checked"))
+        elif name == "monitor":
+            steps.monitor(places, need(into, "into"))
         else:
-            {"check": steps.check, "score": steps.score, "monitor": steps.monitor}[name](places)
+            {"check": steps.check, "score": steps.score}[name](places)
         print(f"{name}: done, in {to}.")
     elif name == "gate":
         steps.gate(config, need(candidate, "candidate"), need(state, "state"), need(to, "to"))

@@ -1,22 +1,25 @@
 """What a step changed in a copy of the output folder, carried to a later step and put into the real one there.
 
-changes.json        what it was made from, every new file with its SHA-256, and what is to be removed
+changes.json        what it was made from, every new file with its SHA-256, what is to be removed, new audit records
 files/...           the new and changed files, by their path in the output folder
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from segengine.config import Config
 from segengine.errors import InputError, PublicationError
 from segengine.io.files import LocalStore
+from segengine.mlops import audit, recording
 from segengine.model import bundle
 from segengine.publish.lock import publication_lock
 
@@ -26,15 +29,22 @@ FORMAT = 1
 LISTING = "changes.json"
 PASSING = ("gold/_lock", "work/", "segengine.log")
 """Nothing of a finished run: its lock, its snapshots, and the log, which Azure keeps with the step."""
+CHAINED = ("n", "kind", "at", "by", "host", "previous_sha256")
+"""What a record of the audit trail gets from its place in the chain."""
+AUDIT = f"{audit.FOLDER}/"
 POINTERS = ("gold/current.json", "models/champion.json")
 
 
 @dataclass(frozen=True)
 class Base:
-    """What an output folder shows at a moment: its publication and champion; None before the first."""
+    """What an output folder shows at a moment: its publication and champion, None before the first.
+
+    `erasures`: how often customers were erased. A copy from before an erasure still has them.
+    """
 
     publication: str | None
     champion: str | None
+    erasures: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Changes:
     base: Base
     files: Mapping[str, str]
     removed: tuple[str, ...] = ()
+    audit: tuple[Mapping[str, Any], ...] = ()
+    """Records that the recipe added to its copy of the audit trail, to be added to the real one: kind, at, facts."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -59,7 +71,8 @@ def base_of(output: Path) -> Base:
         commits = [entry.name for entry in store.list("gold/publications/_delta_log") if entry.name.endswith(".json")]
         shown = commits[-1] if commits else None
     record = bundle.champion_record(store)
-    return Base(shown, None if record is None else str(record["version"]))
+    erasures = sum(entry.kind == "erasure" for entry in audit.read_chain(store))
+    return Base(shown, None if record is None else str(record["version"]), erasures)
 
 
 def copy_of(output: Path, target: Path) -> dict[str, tuple[int, int]]:
@@ -84,18 +97,26 @@ def seen(folder: Path) -> dict[str, tuple[int, int]]:
 
 def collect(
     work: Path, before: Mapping[str, tuple[int, int]], target: Path, *, step: str, run_id: str, base: Base,
-    without: Callable[[str], bool] = lambda path: False, facts: Mapping[str, Any] | None = None,
+    without: Callable[[str], bool] = lambda path: False, earlier: Changes | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Changes:  # fmt: skip
-    """Write into `target` what changed in `work` since `before`, except paths that `without` says."""
+    """Write into `target` what changed in `work` since `before`, except paths that `without` says.
+
+    Of the audit trail the records of runs are handed on, after those of an `earlier` step. Whoever applies them tells
+    of new configurations and champions.
+    """
     now = seen(work)
-    changed = sorted(path for path, status in now.items() if before.get(path) != status and not without(path))
+    new = sorted(path for path, status in now.items() if before.get(path) != status)
+    changed = [path for path in new if not without(path) and not path.startswith(AUDIT)]
+    records = [] if earlier is None else [*earlier.audit]
+    records += [record for path in new if path.startswith(AUDIT) and (record := _record(work / path))["kind"] == "run"]
     removed = tuple(sorted(path for path in before.keys() - now.keys() if not without(path)))
     for path in changed:
         there = target / "files" / path
         there.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(work / path, there)
     files = {path: _sha256(target / "files" / path) for path in changed}
-    made = Changes(step, run_id, base, files, removed, facts or {})
+    made = Changes(step, run_id, base, files, removed, tuple(records), facts or {})
     listing = json.dumps({"format": FORMAT, **asdict(made)}, indent=1, sort_keys=True)
     (target / LISTING).write_text(listing + "\n", encoding="utf-8")
     return made
@@ -106,7 +127,13 @@ def read_changes(folder: Path, step: str) -> Changes:
     try:
         data = json.loads((folder / LISTING).read_text(encoding="utf-8"))
         found = Changes(
-            data["step"], data["run_id"], Base(**data["base"]), data["files"], tuple(data["removed"]), data["facts"]
+            data["step"],
+            data["run_id"],
+            Base(**data["base"]),
+            data["files"],
+            tuple(data["removed"]),
+            tuple(data["audit"]),
+            data["facts"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError("That is not what an earlier step writes.", where=str(folder), found=repr(error)) from error
@@ -124,19 +151,19 @@ def read_changes(folder: Path, step: str) -> Changes:
 
 
 def apply(
-    folder: Path, changes: Changes, output: Path, *, whatever_is_published: bool = False,
+    folder: Path, changes: Changes, output: Path, config: Config, *, whatever_is_published: bool = False,
     then: Callable[[LocalStore], None] = lambda store: None,
 ) -> None:  # fmt: skip
     """Put the changes into an output folder: data first, what points to it last, removals at the end.
 
     `then` is called before the removals, under the same lock. Raises LockedError when somebody else writes, and
-    PublicationError when the folder shows something else than the changes were made from: another champion or, unless
-    `whatever_is_published`, another publication.
+    PublicationError when the folder shows something else than the changes were made from: another champion, an erasure
+    or, unless `whatever_is_published`, another publication.
     """
     store = LocalStore(str(output))
     with publication_lock(store, run_id=changes.run_id):
         shown = base_of(output)
-        if shown.champion != changes.base.champion or not (whatever_is_published or shown == changes.base):
+        if shown != (replace(changes.base, publication=shown.publication) if whatever_is_published else changes.base):
             raise PublicationError(
                 "The output folder has moved on since this step's data was read.",
                 where=str(output),
@@ -145,10 +172,20 @@ def apply(
             )
         for path in sorted(changes.files, key=_when):
             place(folder / "files" / path, output / path)
+        for record in changes.audit:
+            facts = {**record["facts"], "computed_at": record["at"]}
+            recording.add(store, config, record["kind"], facts, now=dt.datetime.now(dt.UTC))
         then(store)
         for path in changes.removed:
             store.delete(path)
     _drop_empty(output, changes.removed)
+
+
+def _record(file: Path) -> Mapping[str, Any]:
+    """A record of the audit trail without its place in a chain."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    facts = {key: value for key, value in content.items() if key not in CHAINED}
+    return {"kind": content["kind"], "at": content["at"], "facts": facts}
 
 
 def _when(path: str) -> tuple[int, int, str]:
@@ -193,4 +230,5 @@ def _sha256(file: Path) -> str:
 
 
 def _spoken(base: Base) -> str:
-    return f"publication {base.publication or 'none'} and champion {base.champion or 'none'}"
+    known = f"publication {base.publication or 'none'} and champion {base.champion or 'none'}"
+    return f"{known}, {base.erasures} erasures" if base.erasures else known

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from segengine import runs
 from segengine.components import changes as carried
-from segengine.components.approval import Approval, read_approval
+from segengine.components.approval import read_approval
 from segengine.config import Config, load
 from segengine.config.loading import with_places
 from segengine.errors import InputError, ModelError, RefusedError
 from segengine.io.files import LocalStore
+from segengine.mlops import recording
 from segengine.model import bundle, promotion
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def train(places: Places, checked: Path, *, spark: SparkSession | None = None) -
         (version,) = set(bundle.versions(LocalStore(str(work)))) - set(known)
         carried.collect(
             work, before, places.to, step="train", run_id=_newest_run(work, before), base=base,
-            without=_is_not_of_a_challenger, facts={"version": version},
+            without=_is_not_of_a_challenger, earlier=found, facts={"version": version},
         )  # fmt: skip
 
 
@@ -136,10 +137,13 @@ def register(
     reason = "; ".join(filter(None, (str(saved.get("why", "")), str(approved or ""))))
 
     def promote(store: LocalStore) -> None:
-        promotion.promote(store, version, reason, moment)
-        _record(store, load(config), moment, version, judged, approved)
+        change = promotion.promote(store, version, reason, moment)
+        told = {"before": change.before, "champion": version, "reason": reason, "verdict": judged}
+        told["approval"] = None if approved is None else asdict(approved)
+        _record(store, configuration, moment, told)
 
-    carried.apply(candidate, found, into, whatever_is_published=True, then=promote)
+    configuration = load(config)
+    carried.apply(candidate, found, into, configuration, whatever_is_published=True, then=promote)
     _hand_on_champion(LocalStore(str(into)), to)
     return f"{version} is the champion: {reason}."
 
@@ -153,27 +157,22 @@ def score(places: Places, *, spark: SparkSession | None = None) -> None:
 
 def publish(config: Path, scored: Path, into: Path) -> None:
     """Put a scored publication into the output folder, where readers see it all at once."""
-    load(config)
-    carried.apply(scored, carried.read_changes(scored, "score"), into)
+    carried.apply(scored, carried.read_changes(scored, "score"), into, load(config))
 
 
-def monitor(places: Places) -> None:
-    """Hand on what monitoring found when the published tables were scored: retrain.json and the metrics.
+def monitor(places: Places, into: Path, *, spark: SparkSession | None = None) -> None:
+    """Look for drift of what is published; hands on retrain.json and the metrics, and keeps the readings in the state.
 
-    Raises InputError where nothing was monitored as yet.
+    That a retrain is called for is no failure. Raises PublicationError when the state has moved on meanwhile.
     """
-    load(places.config)
-    call = places.state / RETRAIN
-    if not call.is_file():
-        raise InputError(
-            "Nothing was monitored as yet.",
-            where=str(call),
-            todo="Score and publish with a model that was trained here.",
+    with _copy(places) as (config, work, before, base), tempfile.TemporaryDirectory() as scratch:
+        runs.monitor(config, spark=spark)
+        found = carried.collect(
+            work, before, Path(scratch), step="monitor", run_id=_newest_run(work, before), base=base
         )
-    places.to.mkdir(parents=True, exist_ok=True)
-    for file in (call, places.state / METRICS):
-        if file.is_file():
-            carried.place(file, places.to / file.name)
+        carried.apply(Path(scratch), found, into, load(places.config))
+        for name in (RETRAIN, METRICS):
+            carried.place(work / name, places.to / Path(name).name)
 
 
 def _is_not_of_a_challenger(path: str) -> bool:
@@ -212,20 +211,13 @@ def _hand_on_champion(store: LocalStore, to: Path) -> None:
         shutil.copytree(Path(store.root) / "models" / version, to / version, dirs_exist_ok=True)
 
 
-def _record(
-    store: LocalStore,
-    config: Config,
-    moment: dt.datetime,
-    version: str,
-    judged: dict[str, Any],
-    approved: Approval | None,
-) -> None:
-    run_id = f"{moment:%Y%m%dT%H%M%SZ}-{judged['manifest_sha256'][:6]}"
+def _record(store: LocalStore, config: Config, moment: dt.datetime, told: dict[str, Any]) -> None:
+    """A record of the registration among those of the runs, and one of the new champion in the audit trail."""
+    run_id = f"{moment:%Y%m%dT%H%M%SZ}-{told['verdict']['manifest_sha256'][:6]}"
     record = {"run_id": run_id, "command": "register", "name": config.name, "state": "done"}
-    record |= {"started_at": moment.isoformat(), "config_sha256": config.fingerprint()}
-    told = {"champion": version, "before": judged["champion"], "verdict": judged}
-    told["approval"] = None if approved is None else asdict(approved)
-    store.write_atomic(f"runs/{run_id}.json", json.dumps({**record, **told}, indent=2, ensure_ascii=False).encode())
+    record |= {"started_at": moment.isoformat(), "config_sha256": config.fingerprint(), **told}
+    store.write_atomic(f"runs/{run_id}.json", json.dumps(record, indent=2, ensure_ascii=False).encode())
+    recording.record(store, config, "promotion", record, now=moment)
 
 
 def _newest_run(work: Path, before: dict[str, tuple[int, int]]) -> str:
@@ -236,15 +228,16 @@ def _newest_run(work: Path, before: dict[str, tuple[int, int]]) -> str:
 @contextmanager
 def _copy(places: Places) -> Iterator[tuple[Config, Path, dict[str, tuple[int, int]], carried.Base]]:
     """A copy of the state in a fresh folder, and the configuration that works on it."""
+    loaded = load(places.config)
     with tempfile.TemporaryDirectory(prefix="segengine-") as scratch:
         work = Path(scratch) / "output"
-        base = carried.base_of(places.state) if places.state.is_dir() else carried.Base(None, None)
-        before = carried.copy_of(places.state, work)
         config = with_places(
-            load(places.config),
+            loaded,
             transactions=None if places.transactions is None else str(places.transactions),
             customers=None if places.customers is None else str(places.customers),
             output=str(work),
         )
+        base = carried.base_of(places.state)
+        before = carried.copy_of(places.state, work)
         places.to.mkdir(parents=True, exist_ok=True)
         yield config, work, before, base

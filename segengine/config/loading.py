@@ -101,9 +101,10 @@ def with_as_of(config: Config, as_of: str | dt.date) -> Config:
 def with_places(
     config: Config, *, transactions: str | None = None, customers: str | None = None, output: str | None = None
 ) -> Config:
-    """The same configuration reading and writing elsewhere; its fingerprint stays, which counts paths as written.
+    """The same configuration reading and writing elsewhere; its fingerprint stays.
 
-    Raises ConfigError for a table that the configuration does not read from files.
+    With another output the audit trail has no anchor: it is of the real one. Raises ConfigError for a table that the
+    configuration does not read from files.
     """
     tables = {}
     for name, path in (("transactions", transactions), ("customers", customers)):
@@ -121,7 +122,10 @@ def with_places(
     changed: dict[str, object] = {"tables": config.tables.model_copy(update=tables)}
     if output is not None:
         changed["output"] = config.output.model_copy(update={"path": output})
-    return config.model_copy(update=changed)
+        changed["audit"] = config.audit.model_copy(update={"anchor": None})
+    moved = config.model_copy(update=changed)
+    moved._fingerprint = config.fingerprint()
+    return moved
 
 
 def _resolve_paths(document: Document, folder: Path) -> tuple[dict[tuple[str, ...], str], list[Problem]]:

@@ -293,6 +293,8 @@ class Config(Part):
 
     _written_paths: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
     """Paths as the file has them: a configuration that moves with its folder keeps its fingerprint."""
+    _fingerprint: str | None = PrivateAttr(default=None)
+    """That of the configuration which this one is a copy of, at work in other places."""
     _secrets: dict[str, str] = PrivateAttr(default_factory=dict)
     """Values of environment variables that were used -> their references."""
 
@@ -341,6 +343,8 @@ class Config(Part):
 
         Paths count as written, and `${env:NAME}` as such, not what it stands for.
         """
+        if self._fingerprint is not None:
+            return self._fingerprint
         plain = self.model_dump(mode="json")
         for path, written in self._written_paths.items():
             section = plain

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from segengine.config import Config
     from segengine.io.files import Store
 
-__all__ = ["record"]
+__all__ = ["add", "record"]
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +39,31 @@ def record(
     output whose every file is recorded with its hash. `kind`: run, promotion, rollback or erasure. Raises
     PublicationError when it cannot be written.
     """
-    sha256 = config.fingerprint()
-    change = config_changes(store, config.model_dump(mode="json"), sha256)
-    if change is not None:
-        append(store, "config_change", _plain(config, change), now)
     told = {
-        **_plain(config, facts),
+        **facts,
         "name": config.name,
-        "config_sha256": sha256,
+        "config_sha256": config.fingerprint(),
         "code_sha256": code_sha256(),
         "segengine_version": segengine.__version__,
         "outputs": files_below(store, wrote),
     }
-    head = append(store, kind, told, now)
+    return add(store, config, kind, told, now=now, spark=spark)
+
+
+def add(
+    store: Store,
+    config: Config,
+    kind: str,
+    facts: Mapping[str, Any],
+    *,
+    now: dt.datetime,
+    spark: SparkSession | None = None,
+) -> int:
+    """Add a record whose facts are complete, such as one that was made on a copy of the output; else as `record`."""
+    change = config_changes(store, config.model_dump(mode="json"), config.fingerprint())
+    if change is not None:
+        append(store, "config_change", _plain(config, change), now)
+    head = append(store, kind, _plain(config, facts), now)
     if config.audit.anchor is not None:
         drop_anchor(config.audit.anchor, config.name, head, spark)
     return head.n

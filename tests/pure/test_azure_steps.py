@@ -246,11 +246,22 @@ def test_a_state_that_moved_on_is_left_alone(tmp_path):
     assert not (state / "gold" / "publications" / "p2").exists()
 
 
+def test_whoever_was_erased_meanwhile_does_not_come_back(tmp_path):
+    from segengine.mlops.audit import append
+
+    state = output(tmp_path / "state", "p1", **{"gold/publications/p1/t/part-0": "old"})
+    folder = scored(tmp_path, state)
+    append(LocalStore(str(state)), "erasure", {}, NOW)
+    with pytest.raises(PublicationError, match="moved on") as caught:
+        steps.publish(write_config(tmp_path), folder, state)
+    assert "1 erasures now" in caught.value.found
+
+
 def test_two_do_not_write_at_once(tmp_path):
     state = output(tmp_path / "state", "p1", **{"gold/publications/p1/t/part-0": "old"})
     folder = scored(tmp_path, state)
     with publication_lock(LocalStore(str(state)), run_id="other"), pytest.raises(LockedError):
-        apply(folder, read_changes(folder, "score"), state)
+        apply(folder, read_changes(folder, "score"), state, load(write_config(tmp_path)))
     assert base_of(state).publication == "p1"
 
 
@@ -284,13 +295,3 @@ def test_other_places_do_not_change_the_fingerprint(tmp_path):
     assert moved.fingerprint() == config.fingerprint()
     with pytest.raises(ConfigError, match="reads no files for customers"):
         with_places(config, customers="/people")
-
-
-def test_monitor_hands_on_what_scoring_found(tmp_path):
-    state = output(tmp_path / "state", "p1")
-    places = steps.Places(write_config(tmp_path), state, tmp_path / "monitored")
-    with pytest.raises(InputError, match="Nothing was monitored"):
-        steps.monitor(places)
-    (state / "retrain.json").write_text('{"call": true}')
-    steps.monitor(places)
-    assert json.loads((tmp_path / "monitored" / "retrain.json").read_text()) == {"call": True}
