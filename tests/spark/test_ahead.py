@@ -38,7 +38,7 @@ def looking(config: Path, spark: SparkSession, as_of: str | None = None) -> Iter
 def test_customers_are_as_a_run_of_that_day_would_have_found_them(
     spark: SparkSession, tmp_path: Path, history: str
 ) -> None:
-    frame = shops.lines(customers=240)
+    frame = shops.lines(customers=320)
     shops.write_parquet(frame, tmp_path / "lines")
     config = shops.write_config(tmp_path)
     config.write_text(config.read_text().replace("history: all", f"history: {history}"))
