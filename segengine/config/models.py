@@ -51,7 +51,7 @@ __all__ = [
 
 CustomSql = Annotated[Mapping[Annotated[str, AfterValidator(snake_case)], Text], Frozen]
 DEFAULT_WEIGHTS = {"rfm": 1.0, "others": 0.5}
-"""Measured on real customers (docs/prediction.md): with equal weights a long tail of features drowns RFM."""
+"""With equal weights a long tail of features drowns RFM; docs/prediction.md says how that is measured."""
 
 FamilyWeights = Annotated[
     Mapping[
