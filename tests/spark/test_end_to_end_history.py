@@ -39,9 +39,14 @@ def there(output: Path, month: str) -> pd.Series:
     """customer_key -> segment or lane at a moment, by the stays."""
     stays = published(output, "membership")
     now = (stays["valid_from"] <= at(month)) & (stays["valid_to"].isna() | (stays["valid_to"] > at(month)))
-    stays = stays[now & (stays["cause"] != "left")].set_index("customer_key")
-    segments = stays["segment_key"].astype("Int64").astype(str)
-    return stays["lane"].where(stays["segment_key"].isna(), segments).sort_index()
+    return places(stays[now & (stays["cause"] != "left")])
+
+
+def places(customers: pd.DataFrame) -> pd.Series:
+    """customer_key -> segment or lane."""
+    customers = customers.set_index("customer_key")
+    segments = customers["segment_key"].astype("Int64").astype(str)
+    return customers["lane"].where(customers["segment_key"].isna(), segments).sort_index()
 
 
 def arrive(frame: pd.DataFrame, file: Path) -> None:
@@ -154,5 +159,5 @@ def test_late_rows_are_counted_and_rewrite_history_only_when_asked(
     pd.testing.assert_series_equal(there(output, MONTHS[0]), was[MONTHS[0]])
     pd.testing.assert_series_equal(there(output, MONTHS[2]), was[MONTHS[2]])
     pd.testing.assert_series_equal(there(output, LATER), after)
-    assigned = published(output, "assignments").set_index("customer_key")["segment_key"]
-    assert there(output, MONTHS[1]).to_dict() == {key: str(int(segment)) for key, segment in assigned.items()}
+    assigned = published(output, "assignments")
+    assert there(output, MONTHS[1]).to_dict() == places(assigned).to_dict()
