@@ -86,8 +86,9 @@ def write_config(
     timezone: str = "UTC",
     extra: str = "",
 ) -> Path:
-    """Write a configuration for `lines` into `folder`."""
+    """Write a configuration for `lines` into `folder`; without a Power BI project, unless `extra` asks for one."""
     file = folder / "shop.yaml"
+    extra += "" if "powerbi:" in extra else "powerbi: {enabled: false}\n"
     text = CONFIG.format(
         path=path, format=format, output=output, output_format=output_format, as_of=as_of, timezone=timezone
     )

@@ -37,7 +37,7 @@ def test_expected_results_are_those_of_another_engine_and_the_project_comes_back
     spark: SparkSession, tmp_path: Path
 ) -> None:
     shops.write_parquet(shops.lines(customers=200), tmp_path / "lines", files=2)
-    config = shops.write_config(tmp_path, extra="kpis: {margin: revenue * 0.25 - orders}\n")
+    config = shops.write_config(tmp_path, extra="powerbi: {enabled: true}\nkpis: {margin: revenue * 0.25 - orders}\n")
     for day in ("2023-11-01", "2024-01-01"):
         summary = runs.run(config, spark=spark, as_of=day)
     assert not [warning for warning in summary.warnings if "Power BI" in warning]
@@ -71,7 +71,7 @@ def test_expected_results_are_those_of_another_engine_and_the_project_comes_back
 
 def test_every_paired_sql_gives_what_spark_published_per_segment(spark: SparkSession, tmp_path: Path) -> None:
     shops.write_parquet(shops.lines(customers=150), tmp_path / "lines")
-    config = shops.write_config(tmp_path)
+    config = shops.write_config(tmp_path, extra="powerbi: {enabled: true}\n")
     runs.run(config, spark=spark)
     tables = database(tmp_path / "out")
     rows = tables.execute("SELECT kpi, segment_key, value FROM expected_kpis").fetchall()

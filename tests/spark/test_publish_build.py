@@ -61,7 +61,7 @@ def test_every_table_has_its_declared_columns_types_and_key(spark: SparkSession)
     assert sorted(built.tables) == sorted(table.name for table in TABLES if table.name != "publications")
     for name, rows in built.tables.items():
         check(rows, by_name(name))
-    assert built.rows == {"assignments": 3, "customers": 3}
+    assert built.rows == {"assignments": 3, "customers": 3, "membership": 3}
     assert built.tables["assignments"].columns[-2:] == ["recency_days", "country"]
     assert built.tables["customers"].columns[-2:] == ["plan", "customer_id_attribute"]
 
