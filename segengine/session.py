@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LOGS = "SEGENGINE_SPARK_LOGS"
 """Set this variable to see what Java and Spark say."""
+JAVA_OPTIONS = "SEGENGINE_JAVA_OPTIONS"
+"""Set this variable to more options of Java, for sessions in local mode."""
 CLASS_ARCHIVE = "spark-classes.jsa"
 """What set-up has Java write (tools/archive_classes.py), beside the folder of JARs."""
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
@@ -231,6 +233,7 @@ def _local_options() -> dict[str, str]:
     archive = Path(sys.prefix) / "share" / "segengine" / CLASS_ARCHIVE
     if archive.is_file():  # one that another Java wrote is passed over, without the warning
         java_options += [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    java_options += os.environ.get(JAVA_OPTIONS, "").split()
     if not os.environ.get(LOGS):
         java_options.append(f"-Dlog4j2.configurationFile={quiet.as_uri()}")
     return {

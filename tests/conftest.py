@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Older pysparks leave sockets to the garbage collector; 3.5 also uses what is deprecated elsewhere."""
+    """Quick starts, and warnings that are not ours.
+
+    Older pysparks leave sockets to the garbage collector; 3.5 also uses what is deprecated elsewhere.
+    """
+    # Tests are short: the compiler that only long runs gain from would take half of their processor time.
+    os.environ.setdefault("SEGENGINE_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m")
     line = tuple(map(int, importlib.metadata.version("pyspark").split(".")[:2]))
     ignored = ["unclosed <socket:ResourceWarning"] if line < (4, 2) else []
     if line < (4, 0):
@@ -27,8 +33,6 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A local session with Delta, the extras that set-up has placed, and our settings, times in UTC."""
-    import os
-
     os.environ.setdefault("SEGENGINE_MASTER", "local[2]")
     from segengine.jars import EXTRAS
     from segengine.session import open_session
