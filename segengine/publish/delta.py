@@ -22,7 +22,7 @@ from segengine.tables import TABLES, by_name
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["last_recorded", "publish_delta", "read_version", "recover"]
+__all__ = ["last_recorded", "publish_delta", "read_version", "recover", "with_settings"]
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def publish_delta(
     `replaced`: a moment whose rows go from the tables of moments, whether there are new ones of it or not.
     When it fails, the tables committed so far are put back.
     """
-    with _settings(spark):
+    with with_settings(spark, LOCAL_SETTINGS):
         previous = last_recorded(store)
         recover(store, spark, previous)
         done("recovered")
@@ -185,9 +185,10 @@ def _folder(name: str) -> str:
 
 
 @contextmanager
-def _settings(spark: SparkSession) -> Iterator[None]:
-    before = {key: spark.conf.get(key, None) for key in LOCAL_SETTINGS}
-    for key, value in LOCAL_SETTINGS.items():
+def with_settings(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    """Settings of the session while the block runs."""
+    before = {key: spark.conf.get(key, None) for key in settings}
+    for key, value in settings.items():
         spark.conf.set(key, value)
     try:
         yield

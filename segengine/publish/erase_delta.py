@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from segengine.io.files import Store
 from segengine.publish import delta_log
-from segengine.publish.delta import last_recorded, read_version
+from segengine.publish.delta import last_recorded, read_version, with_settings
 from segengine.publish.erase import Erased, Person, counted, matching, without
 from segengine.publish.record import GOLD, Publication
 
@@ -19,7 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["end_history", "erase_delta", "repin"]
 
-RETENTION_CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
+VACUUM = {
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+}
+"""Files of the last days may go: that is what erasing means. A table of ours is one folder; Delta would list it with
+10,000 tasks."""
 INTERVAL = "delta.checkpointInterval"
 USUAL_INTERVAL = "10"
 
@@ -54,7 +58,7 @@ def end_history(store: Store, spark: SparkSession, folder: str, version: int) ->
             store.delete(entry.path)
             gone.append(entry.path)
     there = {entry.path for entry in store.walk(folder) if "/_delta_log/" not in entry.path}
-    with _unchecked(spark):
+    with with_settings(spark, VACUUM):
         spark.sql(f"VACUUM delta.`{store.uri(folder)}` RETAIN 0 HOURS")
     _set_interval(spark, store, folder, USUAL_INTERVAL)
     return gone + sorted(there - {entry.path for entry in store.walk(folder)})
@@ -80,17 +84,3 @@ def repin(store: Store, spark: SparkSession, versions: Mapping[str, int]) -> Pub
 
 def _set_interval(spark: SparkSession, store: Store, folder: str, commits: str) -> None:
     spark.sql(f"ALTER TABLE delta.`{store.uri(folder)}` SET TBLPROPERTIES ('{INTERVAL}' = '{commits}')")
-
-
-@contextmanager
-def _unchecked(spark: SparkSession) -> Iterator[None]:
-    """Let a vacuum take files of the last days: that is what erasing means."""
-    before = spark.conf.get(RETENTION_CHECK, None)
-    spark.conf.set(RETENTION_CHECK, "false")
-    try:
-        yield
-    finally:
-        if before is None:
-            spark.conf.unset(RETENTION_CHECK)
-        else:
-            spark.conf.set(RETENTION_CHECK, before)
