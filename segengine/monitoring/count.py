@@ -51,7 +51,7 @@ def count_customers(
     # One number says what is counted and in which bin: rows of text would be ten times as dear to group.
     segment, is_far = F.col("segment").cast("int") + F.lit(first + 1), F.coalesce(F.col("is_outlier"), F.lit(False))
     lanes = [name for name, _ in LANES]
-    lane = -F.array_position(F.array(*(F.lit(name) for name in lanes)), F.col("lane")).cast("int")
+    lane = -F.call_function("array_position", F.array(*(F.lit(name) for name in lanes)), F.col("lane")).cast("int")
     assigned = F.array(*cells, segment, F.when(is_far, F.lit(first)))
     codes = rows.select(F.explode(F.when(F.col("lane").isNull(), assigned).otherwise(F.array(lane))).alias("code"))
     found = codes.groupBy("code").agg(F.count(F.lit(1)).alias("customers")).collect()
@@ -87,7 +87,11 @@ def _bin(column: str, bins: Bins) -> Column:
             place = place + (number > edge).cast("int")
         return F.when(usable, place).otherwise(F.lit(MISSING)).cast("int")
     text = value.cast("string")
-    place = F.array_position(F.array(*(F.lit(level) for level in bins.levels)), text) if bins.levels else F.lit(0)
+    place = (
+        F.call_function("array_position", F.array(*(F.lit(level) for level in bins.levels)), text)
+        if bins.levels
+        else F.lit(0)
+    )
     place = F.when(place > 0, place - 1).otherwise(F.lit(len(bins.levels)))
     return F.when(text.isNull(), F.lit(MISSING)).otherwise(place).cast("int")
 
