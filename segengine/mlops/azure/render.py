@@ -11,6 +11,7 @@ from pathlib import Path
 
 import segengine
 from segengine.errors import ConfigError
+from segengine.mlops.azure.documents import read
 from segengine.mlops.azure.values import Values, load_values
 
 __all__ = ["parameters", "render"]
@@ -44,6 +45,9 @@ def render(source: Path, workspace: str, target: Path, *, config: Path | None = 
         "config_version": hashlib.sha256(text).hexdigest()[:12],
     }
     filled["component_version"] = filled["environment_version"]
+    tables = read(config).get("tables")
+    if not isinstance(tables, dict) or "customers" not in tables:
+        filled["customers"] = ""  # there is no such table to mount
     for file in _templates(source):
         rendered = fill(file.read_text(encoding="utf-8"), filled, where=str(file))
         if rendered is not None:
