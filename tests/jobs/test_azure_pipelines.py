@@ -23,7 +23,16 @@ from tests.azureml import SOURCE
 pytestmark = pytest.mark.jobs
 
 MONTHS = ("2023-11-01", "2023-12-01", "2024-01-01")
-OF_THE_RUN = ("publication_id", "run_id", "started_at", "finished_at", "published_at", "created_at", "table_versions")
+OF_THE_RUN = (
+    "inputs",
+    "publication_id",
+    "run_id",
+    "started_at",
+    "finished_at",
+    "published_at",
+    "created_at",
+    "table_versions",
+)
 STATE = "segengine/online-retail"
 
 
