@@ -102,13 +102,22 @@ def readers(output: Output, publication: Publication, table: str) -> dict[str, C
     }
 
 
+EMPTY = {
+    "expected_kpis", "rfm_cells", "protected_mix", "segment_events", "gates", "k_candidates", "prediction", "bridge",
+    "drift",
+}  # fmt: skip
+"""Tables that only a whole run fills."""
+
+
 @pytest.mark.parametrize("table", NAMES)
 def test_every_reader_sees_the_same_rows(
     spark: SparkSession, published: tuple[Output, list[Publication]], table: str
 ) -> None:
     output, made = published
     ours = comparable(spark_frame(read_current(spark, output, table)), table)
-    assert len(ours) > 0
+    assert (len(ours) == 0) == (table in EMPTY)
+    if table in EMPTY:
+        return
     for name, read in readers(output, made[-1], table).items():
         pd.testing.assert_frame_equal(comparable(read(), table), ours, obj=f"{table} by {name}")
 
@@ -142,7 +151,8 @@ def test_cumulative_tables_hold_both_publications_the_others_only_the_last(
     for table in TABLES:
         ids = {row[0] for row in read_current(spark, output, table.name).select("publication_id").distinct().collect()}
         stay = table.cumulative and not table.whole and table.replaced_by != ("model_version",)
-        assert ids == ({"p1", "p2"} if stay else {"p2"}), table.name
+        some = {"p1", "p2"} if stay else {"p2"}
+        assert ids == (set() if table.name in EMPTY else some), table.name
 
 
 def test_a_feature_that_is_gone_is_gone_from_the_columns(
@@ -224,5 +234,5 @@ def test_a_store_that_only_hadoop_reaches_is_published_to_and_checked(
 def _renamed(rows: Any, publication_id: str) -> Any:
     if isinstance(rows, pa.Table):
         place = rows.column_names.index("publication_id")
-        return rows.set_column(place, rows.schema.field(place), pa.array([publication_id] * len(rows)))
+        return rows.set_column(place, rows.schema.field(place), pa.array([publication_id] * len(rows), pa.string()))
     return rows.withColumn("publication_id", F.lit(publication_id))
