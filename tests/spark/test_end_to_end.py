@@ -70,7 +70,7 @@ def test_rows_customers_and_money_agree_with_pandas(spark: SparkSession, tmp_pat
     assert round(float(kpis["revenue"].sum()) * 100) == cents.sum()
 
 
-@pytest.mark.parametrize("files", [1, 16])
+@pytest.mark.parametrize("files", [1, 4, 16])
 def test_shuffled_rows_in_any_number_of_files_give_the_same_segments(
     spark: SparkSession, tmp_path: Path, files: int
 ) -> None:
