@@ -10,106 +10,27 @@ if sys.version_info < (3, 11):  # noqa: UP036 - whoever has only an older Python
     )
 
 import argparse
-import contextlib
 import fcntl
-import hashlib
 import importlib.util
-import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file is run as a program, from any folder
 
 from tools.java_network import network_options
+from tools.setup_base import LOCKED, LOCKS, ROOT, TOOLS, Environment, Progress, SetupError, run, sha256
+from tools.setup_extras import EXTRAS
 
-ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ROOT / "tools"
-LOCKS = ROOT / "requirements"
 BUILD_LOCK, JAVA_LOCK = LOCKS / "build.txt", LOCKS / "java.txt"
-LOCKED = ("install", "--require-hashes", "--no-deps", "--only-binary=:all:")
 OLDEST_JAVA = 17
 CLASS_ARCHIVE = "spark-classes.jsa"
 SPARKS_MODULE = "--add-modules=jdk.incubator.vector"  # Spark 4.2 asks for it; trimmed Javas lack it
-MISLEADING = {"PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"}  # would install elsewhere
-NETWORK_HINT = (
-    "The first set-up needs the network. Behind a proxy set HTTPS_PROXY; with certificates of your own set PIP_CERT\n"
-    "and SSL_CERT_FILE; docs/setup.md says more. What is done already is kept: run the same command again."
-)
-
-
-class SetupError(Exception):
-    """Set-up cannot go on; the text is for the person who ran it."""
-
-
-class Environment:
-    """A virtual environment and what set-up has done in it so far, remembered in one small file.
-
-    `spark` names a line such as "3.5", with a lock and JARs of its own; without it they are those of development.
-    """
-
-    def __init__(self, folder: Path, spark: str = "") -> None:
-        self.lock = LOCKS / (f"spark-{spark}.txt" if spark else "lock.txt")
-        self.jars = TOOLS / f"spark-{spark}" if spark else TOOLS
-        self.folder = folder
-        self.python = folder / "bin" / "python"
-        self.ours = folder / "share" / "segengine"
-        self._file = self.ours / "setup.json"
-        self.done: dict[str, str] = {}
-        with contextlib.suppress(OSError, ValueError):
-            self.done = json.loads(self._file.read_text(encoding="utf-8"))
-
-    def mark(self, step: str, key: str) -> None:
-        """Remember that a step was done with these inputs."""
-        self.done[step] = key
-        self.ours.mkdir(parents=True, exist_ok=True)
-        new = self._file.with_suffix(".new")
-        new.write_text(json.dumps(self.done, indent=1), encoding="utf-8")
-        new.replace(self._file)
-
-    def pip(self, *arguments: str | Path) -> None:
-        """Run this environment's pip; SetupError with its last words when it fails."""
-        run([self.python, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", *arguments])
-
-
-class Progress:
-    """One line a step with its seconds; the line's clock moves on a terminal."""
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.begun = time.monotonic()
-
-    @contextlib.contextmanager
-    def step(self, text: str) -> Iterator[None]:
-        self.steps += 1
-        print(f"  {text:<58}", end="", flush=True)
-        begun = time.monotonic()
-        try:
-            yield
-        except BaseException:
-            print("failed", flush=True)
-            raise
-        print(f"{time.monotonic() - begun:6.1f} s", flush=True)
-
-
-def run(command: Sequence[str | Path]) -> str:
-    """Run a command and return what it printed; SetupError with its last words when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name not in MISLEADING}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
-    if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        words = " ".join(str(part) for part in command[:4])
-        raise SetupError("\n".join([f"{words} ... ended with {done.returncode}:", *said[-25:], "", NETWORK_HINT]))
-    return done.stdout + done.stderr
-
-
-def sha256(*files: Path) -> str:
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def make_environment(env: Environment, progress: Progress, this_python: bool) -> None:
@@ -284,71 +205,6 @@ def archive_classes(env: Environment, progress: Progress, java: Path) -> None:
             archive.unlink(missing_ok=True)
             print(" not made;", end="")
         env.mark("classes", key)
-
-
-def install_apart(name: str, what: str) -> Callable[[Environment, Progress], None]:
-    """Install a lock in an environment of its own: its packages would bind the versions of others."""
-
-    def install(env: Environment, progress: Progress) -> None:
-        folder, lock = env.ours / "servers" / name, LOCKS / f"{name}.txt"
-        if env.done.get(name) == sha256(lock) and (folder / "bin" / "python").exists():
-            return
-        with progress.step(what):
-            run([env.python, "-m", "venv", "--clear", "--without-pip", folder])
-            env.pip("--python", folder / "bin" / "python", *LOCKED, "-r", lock)
-            env.mark(name, sha256(lock))
-
-    return install
-
-
-def install_mlflow(env: Environment, progress: Progress) -> None:
-    """MLflow beside segengine, which calls it: its lock has the versions of the main one for what both hold."""
-    lock, main = LOCKS / "mlflow.txt", LOCKS / "lock.txt"
-    if env.lock != main:
-        raise SetupError("MLflow is locked for the line of development only.")
-    if env.done.get("mlflow") == sha256(lock, main):
-        return
-    with progress.step("MLflow, without its pages"):
-        env.pip(*LOCKED, "-r", lock)
-        env.mark("mlflow", sha256(lock, main))
-
-
-def install_azurite(env: Environment, progress: Progress) -> None:
-    """The Azure storage server of the tests."""
-    install_by_npm(env, progress, "azurite", "Azurite, the Azure storage server of the tests")
-
-
-def install_axe(env: Environment, progress: Progress) -> None:
-    """The accessibility checker that tests run in the report's page."""
-    install_by_npm(env, progress, "axe", "axe-core, the accessibility checker of the tests")
-
-
-def install_by_npm(env: Environment, progress: Progress, name: str, told: str) -> None:
-    """What tools/<name> locks, by npm, each package checked by the hash in its lock."""
-    source, folder = TOOLS / name, env.ours / "servers" / name
-    files = [source / "package.json", source / "package-lock.json"]
-    if env.done.get(name) == sha256(*files) and (folder / "node_modules").is_dir():
-        return
-    npm = shutil.which("npm")
-    if npm is None:
-        raise SetupError(f"{name} needs npm (Debian, Ubuntu: apt install npm), and there is none on PATH.")
-    with progress.step(told):
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            shutil.copyfile(file, folder / file.name)
-        run([npm, "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"])
-        env.mark(name, sha256(*files))
-
-
-EXTRAS: dict[str, Callable[[Environment, Progress], None] | None] = {
-    **{folder.name: None for folder in sorted(TOOLS.glob("**/extras/*"))},
-    "moto": install_apart("moto", "moto, the S3 server of the tests"),
-    "azurite": install_azurite,
-    "mlflow": install_mlflow,
-    "axe": install_axe,
-    "azureml": install_apart("azureml", "azure-ai-ml, and what checks files for Azure"),
-}
-"""What `--with` knows: folders of JARs below tools, servers of the tests, MLflow, and what speaks to Azure ML."""
 
 
 def set_up(env: Environment, this_python: bool, extras: Sequence[str] = ()) -> None:

@@ -120,3 +120,13 @@ def write_bundle(
     record = {"version": version, "manifest_sha256": hashlib.sha256(manifest).hexdigest()}
     (root / "models" / "champion.json").write_bytes(canonical_json(record))
     return root
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two tables of scores are the same in every bit."""
+    return all(np.array_equal(one[name], other[name]) for name in one)
+
+
+FITTED = preparation()
+MODEL = described(FITTED)
+GROUPED = described(FITTED, grouping=GROUPING)
