@@ -54,7 +54,10 @@ def check(
         faults += [f"{file}: {problem}" for file, problems in validate(folder).items() for problem in problems]
     if faults:
         raise ConfigError(
-            f"{len(faults)} faults in files for Azure ML.", where=str(folder), found="\n".join(["", *faults])
+            f"{len(faults)} faults in files for Azure ML.",
+            where=str(folder),
+            found="\n".join(["", *faults]),
+            todo="Mend conf/azureml, and render again.",
         )
     print(f"{folder}: no fault found{' by the linter and azure-ai-ml' if sdk else ''}.")
 
@@ -138,7 +141,12 @@ def _pairs(given: list[str]) -> dict[str, Path | str]:
     for text in given:
         name, separator, value = text.partition("=")
         if not separator or not value:
-            raise ConfigError("An input is given as NAME=VALUE.", where="--input", found=text)
+            raise ConfigError(
+                "An input is given as NAME=VALUE.",
+                where="--input",
+                found=text,
+                todo="Write --input NAME=VALUE, once for each input.",
+            )
         pairs[name] = Path(value) if Path(value).exists() else value
     return pairs
 
@@ -168,7 +176,11 @@ def step(
 
     def need(place: Path | None, option: str) -> Path:
         if place is None:
-            raise ConfigError(f"Step {name} needs --{option}.", where="segengine azure step")
+            raise ConfigError(
+                f"Step {name} needs --{option}.",
+                where="segengine azure step",
+                todo="Give it: the files in conf/azureml/components show the whole command.",
+            )
         return place
 
     if name in ("check", "train", "score", "monitor"):
@@ -190,4 +202,9 @@ def step(
         steps.publish(config, need(scored, "scored"), need(into, "into"))
         print("publish: visible.")
     else:
-        raise ConfigError("There is no such step.", where="segengine azure step", found=name)
+        raise ConfigError(
+            "There is no such step.",
+            where="segengine azure step",
+            found=name,
+            todo="Name check, train, gate, register, score, publish or monitor.",
+        )

@@ -21,7 +21,15 @@ from segengine.java import provide_java
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["active_session", "hadoop_filesystem", "needs_delta", "open_session", "settings_for", "task_counts"]
+__all__ = [
+    "active_session",
+    "hadoop_filesystem",
+    "needs_delta",
+    "open_session",
+    "settings_for",
+    "task_counts",
+    "with_settings",
+]
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +117,7 @@ def open_session(
         wanted = settings_for(config)
         if is_connect(session):  # it knows no other way than Arrow, and warns of these
             wanted = {key: value for key, value in wanted.items() if ".arrow.pyspark." not in key}
-        with _settings(session, wanted):
+        with with_settings(session, wanted):
             yield session
     finally:
         if taken_over is None:
@@ -126,7 +134,8 @@ def _require(spark: SparkSession, config: Config | None, delta: bool) -> None:
 
 
 @contextmanager
-def _settings(spark: SparkSession, wanted: Mapping[str, str]) -> Iterator[None]:
+def with_settings(spark: SparkSession, wanted: Mapping[str, str]) -> Iterator[None]:
+    """Settings of the session while the block runs; after it they are as they were."""
     before = {key: spark.conf.get(key, None) for key in wanted}
     for key, value in wanted.items():
         spark.conf.set(key, value)

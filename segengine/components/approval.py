@@ -62,10 +62,17 @@ def read_approval(file: Path, version: str) -> Approval:
         data = json.loads(file.read_text(encoding="utf-8"))
         found = Approval(**data)
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigError("That is no approval.", where=str(file), found=repr(error)) from error
+        raise ConfigError(
+            "That is no approval.", where=str(file), found=repr(error), todo="Make it with segengine azure approve."
+        ) from error
     _require(found, str(file))
     if found.version not in (None, version):
-        raise ConfigError("The approval is of another model.", where=str(file), found=f"{found.version}, not {version}")
+        raise ConfigError(
+            "The approval is of another model.",
+            where=str(file),
+            found=f"{found.version}, not {version}",
+            todo="Approve the version that the gate judged: segengine azure approve.",
+        )
     return found
 
 
@@ -80,5 +87,8 @@ def _require(approval: Approval, where: str) -> None:
         wrong.append("source")
     if wrong:
         raise ConfigError(
-            "An approval says who and why, in plain text.", where=where, found=f"not usable: {', '.join(wrong)}"
+            "An approval says who and why, in plain text.",
+            where=where,
+            found=f"not usable: {', '.join(wrong)}",
+            todo="Give a name and a reason without line breaks or control characters.",
         )

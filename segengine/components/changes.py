@@ -136,9 +136,19 @@ def read_changes(folder: Path, step: str) -> Changes:
             data["facts"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError("That is not what an earlier step writes.", where=str(folder), found=repr(error)) from error
+        raise InputError(
+            "That is not what an earlier step writes.",
+            where=str(folder),
+            found=repr(error),
+            todo="Connect the output of the step before, as the pipelines in conf/azureml do.",
+        ) from error
     if data.get("format") != FORMAT or found.step != step:
-        raise InputError("That was written by another step.", where=str(folder), found=f"{found.step}, not {step}")
+        raise InputError(
+            "That was written by another step.",
+            where=str(folder),
+            found=f"{found.step}, not {step}",
+            todo="Connect the output of the step that the pipeline names.",
+        )
     outside = [path for path in (*found.files, *found.removed) if path.startswith("/") or ".." in path.split("/")]
     there = {path for path, _ in _files(folder / "files")}
     altered = [
@@ -146,7 +156,12 @@ def read_changes(folder: Path, step: str) -> Changes:
     ]
     wrong = [*outside, *altered, *sorted(there - found.files.keys())]
     if wrong:
-        raise InputError("Files differ from what the step wrote.", where=str(folder), found=", ".join(wrong[:5]))
+        raise InputError(
+            "Files differ from what the step wrote.",
+            where=str(folder),
+            found=", ".join(wrong[:5]),
+            todo="Run the pipeline again; nothing was taken over.",
+        )
     return found
 
 

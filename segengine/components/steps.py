@@ -65,7 +65,10 @@ def train(places: Places, checked: Path, *, spark: SparkSession | None = None) -
     with _copy(places) as (config, work, before, base):
         if found.base != base:
             raise InputError(
-                "The tables were checked against another state.", where=str(checked), found=str(found.base)
+                "The tables were checked against another state.",
+                where=str(checked),
+                found=str(found.base),
+                todo="Run the pipeline again from its first step.",
             )
         for path in found.files:
             target = work / path
@@ -188,7 +191,9 @@ def _verdict(folder: Path, store: LocalStore, version: str) -> dict[str, Any]:
     try:
         judged = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError("There is no verdict on this model.", where=str(folder), found=repr(error)) from error
+        raise ModelError(
+            "There is no verdict on this model.", where=str(folder), found=repr(error), todo="Run the gate step first."
+        ) from error
     of_this = (judged.get("version"), judged.get("manifest_sha256")) == (
         version,
         _digest(store, version),
@@ -196,7 +201,10 @@ def _verdict(folder: Path, store: LocalStore, version: str) -> dict[str, Any]:
     if judged.get("passed") is not True or not of_this:
         found = "it is of another model" if not of_this else "; ".join(judged.get("refused_for", [])) or "no pass"
         raise ModelError(
-            f"Model version {version} is not registered without a pass.", where=str(folder / VERDICT), found=found
+            f"Model version {version} is not registered without a pass.",
+            where=str(folder / VERDICT),
+            found=found,
+            todo="Read why in the verdict and the model card; train again, or promote it by hand with a reason.",
         )
     return dict(judged)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,13 @@ from segengine.publish import delta_log
 from segengine.publish.carry import carried_frame, carried_rows, read_parquet_file
 from segengine.publish.record import GOLD, Checkpoint, Publication, publications_row
 from segengine.publish.shape import types_of
+from segengine.session import with_settings
 from segengine.tables import TABLES, by_name
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["last_recorded", "publish_delta", "read_version", "recover", "with_settings"]
+__all__ = ["last_recorded", "publish_delta", "read_version", "recover"]
 
 log = logging.getLogger(__name__)
 
@@ -182,19 +182,3 @@ def _as_frame(spark: SparkSession, rows: DataFrame | pa.Table) -> DataFrame:
 
 def _folder(name: str) -> str:
     return f"{GOLD}/{name}"
-
-
-@contextmanager
-def with_settings(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
-    """Settings of the session while the block runs."""
-    before = {key: spark.conf.get(key, None) for key in settings}
-    for key, value in settings.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key, old in before.items():
-            if old is None:
-                spark.conf.unset(key)
-            else:
-                spark.conf.set(key, old)

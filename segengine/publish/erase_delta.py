@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from segengine.io.files import Store
 from segengine.publish import delta_log
-from segengine.publish.delta import last_recorded, read_version, with_settings
+from segengine.publish.delta import last_recorded, read_version
 from segengine.publish.erase import Erased, Person, counted, matching, without
 from segengine.publish.record import GOLD, Publication
+from segengine.session import with_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -181,7 +181,12 @@ def _logo(config: Config) -> bytes | None:
             todo="Name a PNG file that is where segengine runs.",
         ) from error
     if not found.startswith(PNG):
-        raise ConfigError("The logo is not a PNG file.", where="report.brand.logo", found=path)
+        raise ConfigError(
+            "The logo is not a PNG file.",
+            where="report.brand.logo",
+            found=path,
+            todo="Give a PNG file, or leave the logo out.",
+        )
     return found
 
 

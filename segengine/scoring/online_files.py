@@ -46,7 +46,11 @@ def _version_folder(path: Path, version: str | None) -> Path:
     """Which folder holds the version: the one given, or the champion's."""
     if (path / "manifest.json").is_file():
         if version is not None and version != _json(path / "manifest.json").get("version"):
-            raise BundleError(f"This is not version {version}.", where=str(path))
+            raise BundleError(
+                f"This is not version {version}.",
+                where=str(path),
+                todo="Name the folder of that version, or leave the version out.",
+            )
         _check_champion(path)
         return path
     models = path if (path / "champion.json").is_file() or path.name == "models" else path / "models"

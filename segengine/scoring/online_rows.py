@@ -41,12 +41,17 @@ def as_columns(customers: Any, names: Iterable[str]) -> tuple[dict[str, NDArray[
         columns[name] = _array(value)
         if columns[name].ndim != 1:
             raise InputError(
-                "A column has more than one dimension.", where=f"feature '{name}'", found=str(columns[name].shape)
+                "A column has more than one dimension.",
+                where=f"feature '{name}'",
+                found=str(columns[name].shape),
+                todo="Give one value a customer.",
             )
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(
-            "The columns are not equally long.", found=", ".join(f"{name}: {n:,}" for name, n in lengths.items())
+            "The columns are not equally long.",
+            found=", ".join(f"{name}: {n:,}" for name, n in lengths.items()),
+            todo="Give one value a customer in every column.",
         )
     return columns, False
 

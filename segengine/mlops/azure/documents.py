@@ -72,7 +72,10 @@ class Pipeline:
             ready = [name for name, node in left.items() if not set(node.needs()) & left.keys()]
             if not ready:
                 raise ConfigError(
-                    "Steps of a pipeline wait for each other.", where=str(self.file), found=", ".join(sorted(left))
+                    "Steps of a pipeline wait for each other.",
+                    where=str(self.file),
+                    found=", ".join(sorted(left)),
+                    todo="Let no step use what a later one makes.",
                 )
             for name in ready:
                 yield left.pop(name)
@@ -84,9 +87,16 @@ def read(file: Path) -> Mapping[str, Any]:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         found = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise ConfigError("A file for Azure ML cannot be read.", where=str(file), found=found) from error
+        raise ConfigError(
+            "A file for Azure ML cannot be read.", where=str(file), found=found, todo="Mend the YAML, or render again."
+        ) from error
     if not isinstance(data, dict):
-        raise ConfigError("A file for Azure ML holds keys.", where=str(file), found=type(data).__name__)
+        raise ConfigError(
+            "A file for Azure ML holds keys.",
+            where=str(file),
+            found=type(data).__name__,
+            todo="Write it as keys and values, as the files in conf/azureml are.",
+        )
     return data
 
 

@@ -82,7 +82,12 @@ class LocalWorkspace:
     def _step(self, pipeline: Pipeline, node: Node, job: LocalJob, given: Mapping[str, Path | str]) -> None:
         component = node.component
         if component is None or component.data.get("type") != "command":
-            raise ConfigError("Only command components run here.", where=str(pipeline.file), found=node.name)
+            raise ConfigError(
+                "Only command components run here.",
+                where=str(pipeline.file),
+                found=node.name,
+                todo="Submit this pipeline to a workspace instead.",
+            )
         folder = job.folder / node.name
         values: dict[str, str] = {}
         read_only: dict[Path, str] = {}
@@ -92,7 +97,12 @@ class LocalWorkspace:
                 value = declared["default"]
             if value is None:
                 if not declared.get("optional"):
-                    raise ConfigError("A step lacks an input.", where=f"{node.name}.{name}", found=str(pipeline.file))
+                    raise ConfigError(
+                        "A step lacks an input.",
+                        where=f"{node.name}.{name}",
+                        found=str(pipeline.file),
+                        todo="Bind that input in the pipeline file.",
+                    )
             elif str(declared.get("type", "")).startswith(("uri_", "custom_", "mlflow_")):
                 place = folder / "inputs" / name
                 values[f"inputs.{name}"] = str(_fresh_copy(Path(str(value)), place))
@@ -108,7 +118,12 @@ class LocalWorkspace:
         _start(node.name, job.commands[node.name], component, folder)
         changed = [str(place) for place, digest in read_only.items() if _digest(place) != digest]
         if changed:
-            raise ConfigError("A step wrote into its inputs.", where=node.name, found=", ".join(changed))
+            raise ConfigError(
+                "A step wrote into its inputs.",
+                where=node.name,
+                found=", ".join(changed),
+                todo="Let it write to its outputs only.",
+            )
 
     def _bound(self, pipeline: Pipeline, value: Any, job: LocalJob, given: Mapping[str, Path | str]) -> Any:
         """What a node's input stands for: a path of this machine, a literal, or None."""
@@ -134,7 +149,11 @@ class LocalWorkspace:
             place = DATASTORE.match(str(path)) if path else None
             if place is not None:
                 if declared.get("mode") != "rw_mount":
-                    raise ConfigError("A step that adds to a folder mounts it.", where=f"{node.name}.{name}")
+                    raise ConfigError(
+                        "A step that adds to a folder mounts it.",
+                        where=f"{node.name}.{name}",
+                        todo="Write mode: rw_mount at that output of the component.",
+                    )
                 return self.datastore(place[1], place[2])
         return folder / "outputs" / name
 
@@ -147,7 +166,9 @@ class LocalWorkspace:
         else:
             found = (relative_to / path).resolve()
         if not found.exists():
-            raise ConfigError("An input does not exist.", where=path, found=str(found))
+            raise ConfigError(
+                "An input does not exist.", where=path, found=str(found), todo="Put the data there before the run."
+            )
         return found
 
     def _asset(self, name: str, version: str | None) -> Path:
@@ -160,7 +181,12 @@ class LocalWorkspace:
             data = read(file)
             if data.get("name") == name and version in (None, str(data.get("version"))):
                 return self._located(str(data["path"]), file.parent)
-        raise ConfigError("No file and no job makes this asset.", where=name, found=f"version {version or 'latest'}")
+        raise ConfigError(
+            "No file and no job makes this asset.",
+            where=name,
+            found=f"version {version or 'latest'}",
+            todo="Run the job that makes it first, or describe it in conf/azureml/data.",
+        )
 
     def _register(self, name: str, output: Path) -> None:
         place = self.folder / "assets" / name
@@ -176,7 +202,12 @@ def command_of(component: Component, values: Mapping[str, str]) -> str:
 
     def replaced(binding: re.Match[str]) -> str:
         if binding[1] not in values:
-            raise ConfigError("A command asks for what is not bound.", where=str(component.file), found=binding[0])
+            raise ConfigError(
+                "A command asks for what is not bound.",
+                where=str(component.file),
+                found=binding[0],
+                todo="Bind it in the pipeline, or put it into $[[...]] as optional.",
+            )
         return values[binding[1]]
 
     return BINDING.sub(replaced, OPTIONAL_PART.sub(optional, component.text)).strip()
@@ -199,7 +230,12 @@ def _start(step: str, command: str, component: Component, folder: Path) -> None:
                 stdout=stream, stderr=subprocess.STDOUT, check=False,
             )  # fmt: skip
     except OSError as error:
-        raise InfrastructureError("A step could not be started.", where=step, found=str(error)) from error
+        raise InfrastructureError(
+            "A step could not be started.",
+            where=step,
+            found=str(error),
+            todo="Run it in the environment that segengine is installed in.",
+        ) from error
     if done.returncode != 0:
         raise StepFailed(step, done.returncode, log)
 
@@ -210,7 +246,12 @@ def _writer(pipeline: Pipeline, output: str) -> str:
         for name, value in node.outputs.items():
             if value == f"${{{{parent.outputs.{output}}}}}":
                 return f"{node.name}.{name}"
-    raise ConfigError("No step writes an output of the pipeline.", where=str(pipeline.file), found=output)
+    raise ConfigError(
+        "No step writes an output of the pipeline.",
+        where=str(pipeline.file),
+        found=output,
+        todo="Bind the output to a step in the pipeline file.",
+    )
 
 
 def _fresh_copy(source: Path, target: Path) -> Path:

@@ -34,7 +34,12 @@ def render(source: Path, workspace: str, target: Path, *, config: Path | None = 
     _prepare(target)
     config = config or source / values.config
     if not config.is_file():
-        raise ConfigError("There is no such configuration.", where=f"{workspace}.yaml: config", found=str(config))
+        raise ConfigError(
+            "There is no such configuration.",
+            where=f"{workspace}.yaml: config",
+            found=str(config),
+            todo="Name a file of a segmentation, relative to conf/azureml.",
+        )
     repository = source.parent.parent
     environment = _copy_context(repository, source, target / "context")
     text = config.read_bytes()
@@ -81,7 +86,12 @@ def fill(text: str, values: Mapping[str, str], *, where: str) -> str | None:
         lines.append(line)
     unknown = sorted({name for name in TOKEN.findall("\n".join(lines)) if name not in values})
     if unknown:
-        raise ConfigError("A file asks for a value that no workspace has.", where=where, found=", ".join(unknown))
+        raise ConfigError(
+            "A file asks for a value that no workspace has.",
+            where=where,
+            found=", ".join(unknown),
+            todo="Write __name__ of a key of dev.yaml and prod.yaml, or add the key to both.",
+        )
     return TOKEN.sub(lambda token: values[token[1]], "\n".join(lines)) + "\n"
 
 

@@ -100,7 +100,9 @@ def submit(folder: Path, pipeline: str, inputs: dict[str, Path | str], ml: Any) 
     file = folder / "pipelines" / f"{pipeline}.yml"
     if not file.is_file():
         known = ", ".join(sorted(each.stem for each in (folder / "pipelines").glob("*.yml")))
-        raise ConfigError("There is no such pipeline.", where=str(file), found=f"known: {known}")
+        raise ConfigError(
+            "There is no such pipeline.", where=str(file), found=f"known: {known}", todo="Name one of those known."
+        )
     from azure.ai.ml import Input
 
     with _quiet():
@@ -142,7 +144,12 @@ def is_called_for(file: Path) -> bool:
     try:
         return json.loads(file.read_text(encoding="utf-8"))["call"] is True
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError("That is no retrain.json of the monitor step.", where=str(file), found=repr(error)) from error
+        raise ConfigError(
+            "That is no retrain.json of the monitor step.",
+            where=str(file),
+            found=repr(error),
+            todo="Name the file that the monitor step wrote.",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -61,12 +61,22 @@ def load_values(file: Path) -> Values:
         data = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         found = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise ConfigError("The values of a workspace cannot be read.", where=str(file), found=found) from error
+        raise ConfigError(
+            "The values of a workspace cannot be read.",
+            where=str(file),
+            found=found,
+            todo="Name dev, prod or a file of yours beside them, in YAML.",
+        ) from error
     keys = DuplicateFree.findall(text)
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice or not isinstance(data, dict):
         found = f"written twice: {', '.join(twice)}" if twice else type(data).__name__
-        raise ConfigError("The values of a workspace are keys, each once.", where=str(file), found=found)
+        raise ConfigError(
+            "The values of a workspace are keys, each once.",
+            where=str(file),
+            found=found,
+            todo="Write each key once, as in conf/azureml/dev.yaml.",
+        )
     try:
         return Values.model_validate(data)
     except ValidationError as error:
