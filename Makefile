@@ -22,8 +22,12 @@ setup:  ## make .venv ready: locked packages, Java if there is none, JARs (WITH=
 demo: setup  ## segment 2,469 real households, end to end
 	@$(BIN)/segengine demo $(ARGS)
 
-test: lint  ## lint, then every test; lists what was skipped and why (ARGS="-k name" for some)
-	@$(BIN)/python -m pytest $(ARGS)
+# Tests of a file share what is dear to make, so a file stays in one process.
+PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 1); echo $$((n > 4 ? 4 : n)))
+SIDE_BY_SIDE = --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+
+test: lint  ## lint, then every test; lists what was skipped and why (ARGS="-k name" for some, PROCESSES=1 for one by one)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-pure: setup  ## the tests without Spark, in seconds
 	@$(BIN)/python -m pytest tests/pure $(ARGS)
@@ -47,7 +51,7 @@ setup-spark:  ## make the environment of another line of Spark (SPARK=3.5, 4.0, 
 	@$(if $(filter $(SPARK_HERE),$(SPARK)),$(MAKE) --no-print-directory setup,$(PYTHON) tools/setup.py --spark $(SPARK) $(if $(WITH),--with $(WITH)))
 
 test-spark: setup-spark  ## the core tests on a line of Spark (SPARK=3.5, 4.0, 4.1, 4.2)
-	@$(SPARK_VENV)/bin/python -m pytest $(CORE) $(ARGS)
+	@$(SPARK_VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(CORE) $(ARGS)
 
 lint: setup  ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff check --quiet && $(BIN)/ruff format --check --quiet && echo "ruff: passed"

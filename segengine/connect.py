@@ -6,6 +6,8 @@ import atexit
 import gc
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REMOTE",
+    "collected_at_the_end",
     "connect_session",
     "free_models_before_exit",
     "is_connect",
@@ -55,6 +58,23 @@ def free_models_before_exit() -> None:
     Spark asks the server to free a model when Python collects it; asked while Python ends, the call never returns.
     """
     atexit.register(gc.collect)
+
+
+@contextmanager
+def collected_at_the_end() -> Iterator[None]:
+    """Keep Python's collector of cycles from running within the block; it runs once after it.
+
+    A model of a server that is collected asks the server to free it, through a pool of threads, whatever the thread
+    does at that moment. When it is starting a task in another pool, it holds a lock that the call waits for: for ever.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+        gc.collect()
 
 
 def connect_session(remote: str) -> SparkSession:

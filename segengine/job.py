@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segengine.config import Config, load, with_as_of
-from segengine.connect import free_models_before_exit, is_connect, require_shared_output
+from segengine.connect import collected_at_the_end, free_models_before_exit, is_connect, require_shared_output
 from segengine.errors import InputError, PublicationError, SegengineError
 from segengine.io import Source, explain_read_failure
 from segengine.io.files import Store, store_for
@@ -109,12 +109,17 @@ def open_job(
     with progress.step("Starting Spark") if spark is None else _nothing():
         opened = open_session(config, spark=spark)
         session = opened.__enter__()
-    if is_connect(session):
+    remote = is_connect(session)
+    if remote:
         free_models_before_exit()
     try:
         job = Job(command, config, session, run_id, started_at, store_for(config.output.path, session), progress)
         settle_key(job.store, config, rekey=rekey)
-        with _recorded(job), working_folder(job.store, run_id) if _takes_snapshots(config) else _nothing():
+        with (
+            collected_at_the_end() if remote else _nothing(),
+            _recorded(job),
+            working_folder(job.store, run_id) if _takes_snapshots(config) else _nothing(),
+        ):
             yield job
     finally:
         opened.__exit__(None, None, None)

@@ -30,6 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", f"ignore:{what}")
 
 
+SLOWEST_ROOMS = ("jobs", "faults", "spark", "browser")
+"""Folders whose files take minutes. They come first: what is last should be short where processes share the work."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rooms = [*SLOWEST_ROOMS, ""]
+    items.sort(key=lambda item: rooms.index(item.path.parent.name if item.path.parent.name in rooms else ""))
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A local session with Delta, the extras that set-up has placed, and our settings, times in UTC."""

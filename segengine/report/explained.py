@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 
 from rich.console import Console, Group, RenderableType
@@ -45,10 +46,9 @@ def outwards(value: Value, to: float, digits: int = 3) -> float:
     """`to` with few digits, rounded away from `value`: a shown change still moves the customer."""
     if to == 0 or not math.isfinite(to):
         return to
-    step = 10.0 ** (math.floor(math.log10(abs(to))) - digits + 1)
     start = value if isinstance(value, float) else 0.0
-    rounded = (math.ceil if to >= start else math.floor)(to / step) * step
-    return float(f"{rounded:.{digits}g}")
+    rounding = decimal.ROUND_CEILING if to >= start else decimal.ROUND_FLOOR
+    return float(decimal.Context(prec=digits, rounding=rounding).create_decimal(decimal.Decimal(to)))
 
 
 def _place(one: Explanation) -> str:
