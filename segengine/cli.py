@@ -183,7 +183,7 @@ def report(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw the HTML report and the Power BI project of what is published; run and score have drawn them already."""
+    """Draw the HTML report, the Excel workbook and the Power BI project of what is published, as run and score do."""
     from segengine import runs
 
     _recipe(runs.draw_report, config, remote=remote, as_json=json, verbose=verbose, quiet=quiet)

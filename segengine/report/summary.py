@@ -226,10 +226,12 @@ def _float(value: float | str) -> float | None:
     return value if isinstance(value, float) else None
 
 
-def report_steps(output: str, page: str, powerbi: str | None = None) -> tuple[NextStep, ...]:
-    """The page to open in a browser, and the project to open in Power BI Desktop."""
-    project = (NextStep("Power BI", f"{_short(output)}/{powerbi}"),) if powerbi is not None else ()
-    return (NextStep("the report", f"{_short(output)}/{page}"), *project)
+def report_steps(
+    output: str, page: str, workbook: str | None = None, powerbi: str | None = None
+) -> tuple[NextStep, ...]:
+    """The page to open in a browser, the workbook for Excel, and the project for Power BI Desktop."""
+    drawn = (("the report", page), ("in Excel", workbook), ("Power BI", powerbi))
+    return tuple(NextStep(what, f"{_short(output)}/{path}") for what, path in drawn if path is not None)
 
 
 def next_steps(
@@ -240,10 +242,11 @@ def next_steps(
     *,
     published: bool,
     page: str | None = None,
+    workbook: str | None = None,
     powerbi: str | None = None,
 ) -> tuple[NextStep, ...]:
     """What to open or run, with paths as short as they get."""
-    steps = list(report_steps(output, page, powerbi)) if page is not None else []
+    steps = list(report_steps(output, page, workbook, powerbi)) if page is not None else []
     if published and folder is not None:
         tables = f"{_short(output)}/gold/{folder}"
         steps.append(NextStep("the tables", tables))

@@ -159,6 +159,7 @@ def summary(
             model.version if model else None,
             published=publication is not None,
             page=drawn.page if drawn else None,
+            workbook=drawn.workbook if drawn else None,
             powerbi=powerbi,
         ),
         seconds=sum(step.seconds for step in job.steps.done),

@@ -1,8 +1,9 @@
-"""What is drawn from the current publication: the HTML report, for people who look at no table, and Power BI."""
+"""What is drawn from the current publication: the HTML report, the workbook of Excel, and Power BI."""
 
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from segengine.publish.publication import Publication, current
 from segengine.publish.read_back import customer_sample, small_tables
 from segengine.report import summary as told
 from segengine.report.bundle import ModelFacts, read_model
+from segengine.report.excel import FILE, draw_workbook
 from segengine.report.facts import Facts, Summary, published_facts
 from segengine.report.html import draw
 from segengine.report.plane import Plane, plane
@@ -37,10 +39,12 @@ MAP_CUSTOMERS = 20_000
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was drawn, and the facts it was drawn from; `page` is a path below the output."""
+    """What was drawn, and the facts it was drawn from; `page` and `workbook` are paths below the output."""
 
     facts: Facts
     page: str
+    workbook: str | None
+    """None where XlsxWriter is missing."""
 
 
 def draw_report(
@@ -50,7 +54,10 @@ def draw_report(
     now: dt.datetime | None = None,
     listener: Listener | None = None,
 ) -> Summary:
-    """Draw the report and the Power BI project of what is published now. Raises PublicationError when nothing is."""
+    """Draw the report, the workbook and the Power BI project of what is published now.
+
+    Raises PublicationError when nothing is.
+    """
     with open_job("report", config, steps=3, spark=spark, as_of=None, now=now, listener=listener) as job:
         publication = current(job.config.output, job.spark)
         if publication is None:
@@ -64,14 +71,14 @@ def draw_report(
             drawn.facts,
             command=job.command,
             run_id=job.run_id,
-            next_steps=told.report_steps(job.config.output.path, drawn.page, project.powerbi),
+            next_steps=told.report_steps(job.config.output.path, drawn.page, drawn.workbook, project.powerbi),
             step_seconds=tuple((step.what, step.seconds) for step in job.steps.done),
-            warnings=project.warnings,
+            warnings=(*job.notes, *project.warnings),
         )
 
 
 def drawn_report(job: Job, publication: Publication) -> Drawn:
-    """Draw the report of a publication into `reports/<run_id>/index.html`; drawn again, it is replaced."""
+    """Draw page and workbook of a publication into `reports/<run_id>`; drawn again, they are replaced."""
     with job.steps.step("Drawing the report") as step:
         tables = small_tables(job.store, job.spark, publication, READ)
         config = job.config
@@ -83,11 +90,23 @@ def drawn_report(job: Job, publication: Publication) -> Drawn:
             timezone=config.timezone,
         )
         model = read_model(job.store, facts.run.model_version)
-        page = f"reports/{publication.run_id}/index.html"
+        folder = f"reports/{publication.run_id}"
+        page = f"{folder}/index.html"
         job.store.write_atomic(page, draw(facts, model, _plane(job, facts, model)).encode())
         job.wrote.append(page)
+        workbook = _workbook(job, facts, model, f"{folder}/{FILE}")
         step.rows_out = len(facts.segments)
-    return Drawn(facts, page)
+    return Drawn(facts, page, workbook)
+
+
+def _workbook(job: Job, facts: Facts, model: ModelFacts, path: str) -> str | None:
+    """Write the workbook; a note and None where it cannot be drawn: what is published is not lost for its sake."""
+    if importlib.util.find_spec("xlsxwriter") is None:
+        job.notes.append("There is no Excel workbook: XlsxWriter is not installed here (pip install XlsxWriter).")
+        return None
+    job.store.write_atomic(path, draw_workbook(facts, model))
+    job.wrote.append(path)
+    return path
 
 
 def _plane(job: Job, facts: Facts, model: ModelFacts) -> Plane | None:

@@ -27,6 +27,7 @@ from segengine.report.published import READ
 from tests import shops
 from tests.browser.calculator import fill_calculator
 from tests.chromium import chromium, open_page
+from tests.workbooks import Read
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -84,10 +85,27 @@ def test_page_summary_and_tables_agree_the_bridge_included(shop):
     assert lanes == pd.Series([a["lane"] for a in tables["assignments"] if a["lane"]]).value_counts().to_dict()
 
 
-def test_drawn_again_it_is_the_same_page(shop, spark):
-    before = page_of(shop).read_bytes()
+def test_the_workbook_agrees_with_the_tables_too_the_bridge_included(shop):
+    tables = {name: pq.read_table(folder_of(shop[0] / "out") / name).to_pylist() for name in TABLES}
+    book = Read(page_of(shop).with_name("segments.xlsx").read_bytes()).tables
+    shown = {row["Id"]: (row["Customers"], row["Revenue (EUR)"]) for row in book["segments"]}
+    assert shown == {row["segment_id"]: (row["customers"], float(row["revenue"])) for row in tables["segments"]}
+    now = max(row["as_of"] for row in tables["bridge"])
+    bridge = sorted((r for r in tables["bridge"] if r["as_of"] == now), key=lambda r: r["step"])
+    assert [row["Amount (EUR)"] for row in book["revenue_bridge"]] == [float(row["amount"]) for row in bridge]
+    assert len(book["history"]) == len(tables["segment_kpis"])
+    figures = {row["Figure"]: row["Value"] for row in book["key_figures"]}
+    assert figures["Customers"] == len(tables["assignments"])
+    assert figures["Revenue of the segments (EUR)"] == float(bridge[-1]["amount"])
+    (step,) = [step for step in shop[1].next_steps if step.what == "in Excel"]
+    assert step.how.endswith(f"reports/{shop[1].run_id}/segments.xlsx")
+
+
+def test_drawn_again_page_and_workbook_are_the_same(shop, spark):
+    files = (page_of(shop), page_of(shop).with_name("segments.xlsx"))
+    before = [file.read_bytes() for file in files]
     again = runs.draw_report(shop[0] / "shop.yaml", spark=spark)
-    assert page_of(shop).read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
     assert again.segments == shop[1].segments
     assert again.bridge == shop[1].bridge
 
