@@ -106,6 +106,7 @@ lock:  ## write requirements/*.txt anew, with uv (UPGRADE=--upgrade for newer ve
 	@$(COMPILE) requirements/java.in -o requirements/java.txt
 	@$(COMPILE) --constraint requirements/lock.txt requirements/bench.in -o requirements/bench.txt
 	@$(COMPILE) --constraint requirements/lock.txt requirements/mlflow.in -o requirements/mlflow.txt
+	@$(COMPILE) --constraint requirements/lock.txt requirements/fabric.in -o requirements/fabric.txt
 	@$(COMPILE) requirements/moto.in -o requirements/moto.txt
 	@$(COMPILE) --constraint requirements/lock.txt requirements/azureml.in -o requirements/azureml.txt
 	@$(COMPILE) requirements/online.in -o requirements/online.txt

@@ -178,6 +178,10 @@ def run(
 @app.command()
 def report(
     config: ConfigFile,
+    deploy: Annotated[
+        str | None,
+        typer.Option("--deploy", metavar="WORKSPACE", help="Put the Power BI project into this workspace; refresh it."),
+    ] = None,
     remote: Remote = None,
     json: Json = False,
     verbose: Verbose = False,
@@ -186,7 +190,8 @@ def report(
     """Draw the HTML report, the Excel workbook and the Power BI project of what is published, as run and score do."""
     from segengine import runs
 
-    _recipe(runs.draw_report, config, remote=remote, as_json=json, verbose=verbose, quiet=quiet)
+    shown = {"as_json": json, "verbose": verbose, "quiet": quiet}
+    _recipe(runs.draw_report, config, remote=remote, deploy=deploy, **shown)
 
 
 @app.command()

@@ -23,16 +23,20 @@ def install_apart(name: str, what: str) -> Callable[[Environment, Progress], Non
     return install
 
 
-def install_mlflow(env: Environment, progress: Progress) -> None:
-    """MLflow beside segengine, which calls it: its lock has the versions of the main one for what both hold."""
-    lock, main = LOCKS / "mlflow.txt", LOCKS / "lock.txt"
-    if env.lock != main:
-        raise SetupError("MLflow is locked for the line of development only.")
-    if env.done.get("mlflow") == sha256(lock, main):
-        return
-    with progress.step("MLflow, without its pages"):
-        env.pip(*LOCKED, "-r", lock)
-        env.mark("mlflow", sha256(lock, main))
+def install_beside(name: str, what: str) -> Callable[[Environment, Progress], None]:
+    """Install a lock beside segengine, which calls it: it has the versions of the main one for what both hold."""
+
+    def install(env: Environment, progress: Progress) -> None:
+        lock, main = LOCKS / f"{name}.txt", LOCKS / "lock.txt"
+        if env.lock != main:
+            raise SetupError(f"{name} is locked for the line of development only.")
+        if env.done.get(name) == sha256(lock, main):
+            return
+        with progress.step(what):
+            env.pip(*LOCKED, "-r", lock)
+            env.mark(name, sha256(lock, main))
+
+    return install
 
 
 def install_azurite(env: Environment, progress: Progress) -> None:
@@ -66,7 +70,8 @@ EXTRAS: dict[str, Callable[[Environment, Progress], None] | None] = {
     **{folder.name: None for folder in sorted(TOOLS.glob("**/extras/*"))},
     "moto": install_apart("moto", "moto, the S3 server of the tests"),
     "azurite": install_azurite,
-    "mlflow": install_mlflow,
+    "mlflow": install_beside("mlflow", "MLflow, without its pages"),
+    "fabric": install_beside("fabric", "fabric-cicd, which deploys Power BI projects"),
     "axe": install_axe,
     "azureml": install_apart("azureml", "azure-ai-ml, and what checks files for Azure"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from segengine.errors import ConfigError
 from segengine.io.files import Store
 from segengine.job import Job
 from segengine.publish.kpis import KPI
+from segengine.publish.lock import publication_lock
 from segengine.publish.publication import read_current
 from segengine.publish.read_back import small_tables
 from segengine.publish.record import GOLD, Publication
 from segengine.publish.shape import published_names, types_of
 from segengine.report import powerbi
+from segengine.report.powerbi.deploy import Deployed, deploy, stage
 from segengine.report.powerbi.facts import KINDS
 from segengine.report.powerbi.keep import Written, write_project
 from segengine.report.powerbi.names import kept_kind
@@ -31,7 +34,16 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-__all__ = ["Reported", "draw_powerbi", "facts_of", "options_of", "published_facts", "published_tables"]
+__all__ = [
+    "Reported",
+    "check_deployable",
+    "deployed",
+    "draw_powerbi",
+    "facts_of",
+    "options_of",
+    "published_facts",
+    "published_tables",
+]
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LONG = ("assignments", "customers", "membership")
@@ -68,6 +80,33 @@ def draw_powerbi(job: Job, publication: Publication) -> Reported:
         step.rows_out = len(drawn.files)
     where = f"{powerbi.FOLDER}/{PBIP}"
     return Reported(where, written, drawn.left_out)
+
+
+def check_deployable(config: Config) -> None:
+    """ConfigError when the project is not one that the Power BI Service can refresh."""
+    if not config.powerbi.enabled:
+        raise ConfigError(
+            "There is no Power BI project to deploy.", where="powerbi.enabled", todo="Set it to true, or leave it out."
+        )
+    if config.powerbi.source == "any":
+        raise ConfigError(
+            "A project with a choice of connectors asks for the credentials of all of them in the Service.",
+            where="powerbi.source",
+            found="any",
+            todo=f"Name one of {', '.join(kind for kind in KINDS)}.",
+        )
+
+
+def deployed(job: Job, workspace: str) -> Deployed:
+    """Put the drawn project into a workspace of Fabric and have it refreshed there."""
+    with job.steps.step(f"Deploying to {workspace}") as step, tempfile.TemporaryDirectory() as scratch:
+        with publication_lock(job.store, run_id=job.run_id):
+            stage(job.store, Path(scratch), job.config.name)
+        done = deploy(Path(scratch), workspace, job.config.name)
+        step.rows_out = 2
+    if job.config.powerbi.source.startswith("local"):
+        job.notes.append("The Service refreshes files of this machine only through a gateway that sees the same path.")
+    return done
 
 
 def published_tables(store: Store, publication: Publication) -> set[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segengine.config import Config
+from segengine.config import Config, load
 from segengine.errors import PublicationError
 from segengine.features.prepare_numbers import NumericInput
 from segengine.job import Job, open_job
@@ -20,11 +20,11 @@ from segengine.publish.read_back import customer_sample, small_tables
 from segengine.report import summary as told
 from segengine.report.bundle import ModelFacts, read_model
 from segengine.report.excel import FILE, draw_workbook
-from segengine.report.facts import Facts, Summary, published_facts
+from segengine.report.facts import Facts, NextStep, Summary, published_facts
 from segengine.report.html import draw
 from segengine.report.plane import Plane, plane
 from segengine.report.published import READ
-from segengine.runs.power_bi import draw_powerbi
+from segengine.runs.power_bi import check_deployable, deployed, draw_powerbi
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,14 +51,21 @@ def draw_report(
     config: Config | str | Path,
     *,
     spark: SparkSession | None = None,
+    deploy: str | None = None,
     now: dt.datetime | None = None,
     listener: Listener | None = None,
 ) -> Summary:
     """Draw the report, the workbook and the Power BI project of what is published now.
 
-    Raises PublicationError when nothing is.
+    `deploy`: name or id of a workspace of Fabric that the project is put into and refreshed in. Raises
+    PublicationError when nothing is published or the workspace does not take it, and ConfigError when the project is
+    not one for the Service.
     """
-    with open_job("report", config, steps=3, spark=spark, as_of=None, now=now, listener=listener) as job:
+    config = config if isinstance(config, Config) else load(config)
+    if deploy is not None:
+        check_deployable(config)
+    steps = 3 if deploy is None else 4
+    with open_job("report", config, steps=steps, spark=spark, as_of=None, now=now, listener=listener) as job:
         publication = current(job.config.output, job.spark)
         if publication is None:
             raise PublicationError(
@@ -67,11 +74,14 @@ def draw_report(
         drawn = drawn_report(job, publication)
         with publication_lock(job.store, run_id=job.run_id):
             project = draw_powerbi(job, publication)
+        next_steps = told.report_steps(job.config.output.path, drawn.page, drawn.workbook, project.powerbi)
+        if deploy is not None:
+            next_steps += (NextStep("online", deployed(job, deploy).address),)
         return told.published_summary(
             drawn.facts,
             command=job.command,
             run_id=job.run_id,
-            next_steps=told.report_steps(job.config.output.path, drawn.page, drawn.workbook, project.powerbi),
+            next_steps=next_steps,
             step_seconds=tuple((step.what, step.seconds) for step in job.steps.done),
             warnings=(*job.notes, *project.warnings),
         )
