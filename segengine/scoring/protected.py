@@ -11,7 +11,7 @@ import numpy as np
 from segengine.features.prepare_fit import InputColumn
 from segengine.features.prepare_sample import hash_sample
 from segengine.features.prepare_stages import quoted
-from segengine.model.mix import MISSING, OTHER, SMALLEST_CELL, band_names, bands, cramers_v, hidden
+from segengine.model.mix import MISSING, OTHER, SMALLEST_CELL, band_names, bands, hidden, told_v
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -62,8 +62,9 @@ def protected_mix(
         counts = np.zeros((k, len(values)), dtype=np.int64)
         for segment, name, customers in counted.collect():
             counts[segment, values.index(name)] += customers
-        strength[attribute] = cramers_v(counts[:, :-1])
-        rows += _rows(attribute, values, counts, strength[attribute], smallest)
+        dark, dark_totals = hidden(counts, smallest), hidden(counts.sum(axis=0, keepdims=True), smallest)[0]
+        strength[attribute] = told_v(counts, dark, dark_totals)
+        rows += _rows(attribute, values, counts, dark, dark_totals, strength[attribute])
     return Mix(tuple(rows), strength)
 
 
@@ -91,10 +92,9 @@ def _spans(segmented: DataFrame, column: str) -> Column:
 
 
 def _rows(
-    attribute: str, values: Sequence[str], counts: Any, strength: float | None, smallest: int
+    attribute: str, values: Sequence[str], counts: Any, dark: Any, dark_totals: Any, strength: float | None
 ) -> list[Mapping[str, Any]]:
-    dark, total = hidden(counts, smallest), int(counts.sum())
-    dark_overall = hidden(counts.sum(axis=0, keepdims=True), smallest)[0]
+    total = int(counts.sum())
     rows: list[Mapping[str, Any]] = []
     for segment, own in enumerate(counts):
         size = int(own.sum())
@@ -109,7 +109,7 @@ def _rows(
                     "value": value,
                     "customers": int(own[j]) if shown else None,
                     "share": int(own[j]) / size if shown and size else None,
-                    "overall_share": int(counts[:, j].sum()) / total if not dark_overall[j] else None,
+                    "overall_share": int(counts[:, j].sum()) / total if not dark_totals[j] else None,
                     "cramers_v": strength,
                 }
             )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats.contingency import association
 
-from segengine.model.mix import SMALLEST_CELL, band_names, bands, cramers_v, hidden
+from segengine.model.mix import SMALLEST_CELL, band_names, bands, cramers_v, hidden, told_v
 
 tables = st.tuples(st.integers(2, 6), st.integers(2, 6)).flatmap(
     lambda shape: arrays(np.int64, shape, elements=st.integers(0, 60))
@@ -44,6 +46,68 @@ def test_a_table_of_large_cells_hides_nothing_and_a_small_one_takes_its_neighbou
     assert not hidden(np.array([[100, 50], [20, 30]])).any()
     dark = hidden(np.array([[100, 3, 50], [80, 40, 30], [70, 60, 90]]))
     assert dark.tolist() == [[False, True, True], [False, True, True], [False, False, False]]
+
+
+def ways(dark):
+    """(cells, n): a basis of all changes of the hidden cells that no sum of a row or a column shows."""
+    cells = np.argwhere(dark)
+    sums = np.zeros((sum(dark.shape), len(cells)))
+    for place, (row, column) in enumerate(cells):
+        sums[row, place] = sums[dark.shape[0] + column, place] = 1
+    _, sizes, basis = np.linalg.svd(sums)
+    rank = int((sizes > 1e-9).sum())
+    return cells, basis[rank:].T
+
+
+@settings(max_examples=300)
+@given(tables)
+def test_no_small_cell_follows_from_all_sums_together(counts):
+    dark = hidden(counts)
+    cells, free = ways(dark)
+    for (row, column), change in zip(cells, free, strict=True):
+        if counts[row, column] < SMALLEST_CELL and min(counts.shape) > 1 and counts[row, column]:
+            assert np.abs(change).max(initial=0) > 1e-9, (counts, dark, row, column)
+
+
+def test_a_bridge_between_two_hidden_blocks_gets_a_way_around_it():
+    counts = np.full((4, 4), 500)
+    counts[:2, :2], counts[2:, 2:] = 9, 9
+    counts[1, 2] = 5
+    dark = hidden(counts)
+    cells, free = ways(dark)
+    (place,) = [i for i, cell in enumerate(cells.tolist()) if cell == [1, 2]]
+    assert np.abs(free[place]).max() > 1e-9
+    assert dark.sum() == 10
+
+
+few = st.tuples(st.integers(2, 5), st.integers(2, 5)).flatmap(
+    lambda shape: arrays(np.int64, shape, elements=st.integers(1, 15))
+)
+
+
+@given(few, st.data())
+def test_v_tells_nothing_of_what_is_hidden(counts, data):
+    dark, totals = hidden(counts), hidden(counts.sum(axis=0, keepdims=True))[0]
+    pairs = [list(itertools.combinations(range(size), 2)) for size in counts.shape]
+    blocks = [block for block in itertools.product(*pairs) if dark[np.ix_(*block)].all()]
+    assume(blocks)
+    other = counts.copy()
+    other[np.ix_(*data.draw(st.sampled_from(blocks)))] += np.array([[1, -1], [-1, 1]])
+    assert told_v(other, dark, totals) == pytest.approx(told_v(counts, dark, totals), abs=1e-12)
+
+
+@given(tables)
+def test_where_nothing_is_hidden_v_is_that_of_the_whole_table(counts):
+    counts = counts + SMALLEST_CELL
+    nothing = np.zeros(counts.shape, dtype=bool)
+    assert told_v(counts, nothing, nothing[0]) == pytest.approx(cramers_v(counts[:, :-1]), abs=1e-12)
+
+
+def test_v_of_a_large_table_with_a_hidden_block_is_close_to_that_of_the_whole_one():
+    counts = np.array([[800, 300, 9, 40], [300, 900, 40, 60], [200, 400, 30, 20]])
+    dark, totals = hidden(counts), np.zeros(4, dtype=bool)
+    assert dark.any()
+    assert told_v(counts, dark, totals) == pytest.approx(cramers_v(counts[:, :-1]), abs=0.01)
 
 
 def test_bands_are_readable_spans():
