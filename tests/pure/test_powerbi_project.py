@@ -8,11 +8,12 @@ from itertools import combinations
 
 import pytest
 
+from segengine.publish.publication import HISTORY
 from segengine.report.powerbi import project
 from segengine.report.powerbi.measures import HOME, SELF_CHECK, checked, measure_names_in
 from segengine.report.powerbi.names import dax_column, friendly, guid, hex_id, m_text, tmdl
 from segengine.report.powerbi.pages import HEIGHT, PHONE, WIDTH
-from segengine.report.powerbi.star import PREVIOUS
+from segengine.report.powerbi.star import PREVIOUS, TAKES
 from segengine.report.powerbi.theme import PALETTE, low_contrast
 from tests.powerbi_facts import ADVERSE, VARIANTS, options, published
 
@@ -104,6 +105,12 @@ def test_every_page_says_as_of_when_and_of_which_publication(drawn):
     for page in drawn.pages:
         named = {ref.name for v in page.visuals for ref in v.fields()}
         assert {"Data as of", "Publication"} <= named
+
+
+def test_a_moment_that_is_published_again_does_not_look_mixed(drawn):
+    text = drawn.model.measures["Publication"].dax
+    assert "Segments[Publication Id]" in text and "Runs[Publication Id]" in text
+    assert not [name for name in HISTORY if f"{TAKES[name].name}'[" in text or f"{TAKES[name].name}[" in text]
 
 
 def test_every_visual_has_an_alternative_text_a_place_in_the_tab_order_and_a_known_kind(whole):

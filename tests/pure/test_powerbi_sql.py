@@ -12,7 +12,7 @@ from segengine.report.powerbi import Published, project
 from segengine.report.powerbi.measures import checked
 from segengine.report.powerbi.measures_moves import MOVES
 from segengine.report.powerbi.paired import query, tables_of
-from segengine.report.powerbi.roles import DYNAMIC
+from segengine.report.powerbi.roles import DYNAMIC, TOLD
 from tests.powerbi_facts import CARDS, options, published
 
 KEYS = [1, 1, 1, 2, 2, 3, None, None]
@@ -187,6 +187,15 @@ def test_a_restricted_role_sees_no_table_of_totals():
             }
             assert harmless or table.name in related or role.filters[table.name] == "FALSE ()"
     assert model.named("Segments").field_of("customers") is None
+
+
+def test_no_words_tell_a_restricted_role_of_all_customers():
+    drawn = project(published(attributes=("country",)), options(rls_attribute="country", rls_roles={"a": ("DE",)}))
+    assert all(drawn.model.named("Segments").field_of(name) is None for name in TOLD)
+    assert ("column Segments Description", "it tells of all customers, and there are roles") in drawn.left_out
+    told = b"".join(data for path, data in drawn.files.items() if "SemanticModel" in path or ".Report" in path)
+    assert b"Thank them" in told
+    assert b"They buy often" not in told
 
 
 def test_an_attribute_that_is_not_published_gives_no_role_and_says_so():

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 DOCS = Path(__file__).parents[2] / "docs" / "queries.md"
-TABLES = ("segments", "assignments", "customers", "segment_profiles", "segment_kpis", "quality", "lanes", "bridge")
+TABLES = ("segments", "assignments", "customers", "segment_profiles", "segment_kpis", "quality", "lanes", "bridge",
+          "expected_kpis")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +89,8 @@ def test_page_summary_and_tables_agree_the_bridge_included(shop):
 def test_the_workbook_agrees_with_the_tables_too_the_bridge_included(shop):
     tables = {name: pq.read_table(folder_of(shop[0] / "out") / name).to_pylist() for name in TABLES}
     book = Read(page_of(shop).with_name("segments.xlsx").read_bytes()).tables
-    shown = {row["Id"]: (row["Customers"], row["Revenue (EUR)"]) for row in book["segments"]}
-    assert shown == {row["segment_id"]: (row["customers"], float(row["revenue"])) for row in tables["segments"]}
+    rows = {row["Id"]: (row["Customers"], row["Revenue (EUR)"]) for row in book["segments"]}
+    assert rows == {row["segment_id"]: (row["customers"], float(row["revenue"])) for row in tables["segments"]}
     now = max(row["as_of"] for row in tables["bridge"])
     bridge = sorted((r for r in tables["bridge"] if r["as_of"] == now), key=lambda r: r["step"])
     assert [row["Amount (EUR)"] for row in book["revenue_bridge"]] == [float(row["amount"]) for row in bridge]
@@ -97,6 +98,11 @@ def test_the_workbook_agrees_with_the_tables_too_the_bridge_included(shop):
     figures = {row["Figure"]: row["Value"] for row in book["key_figures"]}
     assert figures["Customers"] == len(tables["assignments"])
     assert figures["Revenue of the segments (EUR)"] == float(bridge[-1]["amount"])
+    shown = {row["kpi"]: row["value"] for row in tables["expected_kpis"] if row["segment_key"] == 0}  # Power BI's
+    for name, wanted in (("Customers", figures["Customers in a segment"]), ("Bridge Amount", bridge[-1]["amount"]),
+                         ("Amount in Segments", bridge[-1]["amount"]), ("Bridge Difference", 0),
+                         ("Rows Read", figures["Rows read"])):  # fmt: skip
+        assert shown[name] == pytest.approx(float(wanted), abs=0.001)
     (step,) = [step for step in shop[1].next_steps if step.what == "in Excel"]
     assert step.how.endswith(f"reports/{shop[1].run_id}/segments.xlsx")
 

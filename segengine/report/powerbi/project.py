@@ -60,9 +60,12 @@ def project(published: Published, options: Options) -> Project:
     asked = questions(model, published)
     model = replace(model, left_out=(*model.left_out, *undrawn))
     offset = utc_offset_minutes(options.timezone, published.as_of)
+    cards = published.cards
+    if model.roles:  # what segments tell of all customers is not for everybody
+        cards = tuple(replace(card, description="") for card in cards)
     texts = {
         f"{NAME}.SemanticModel/{path}": text
-        for path, text in model_files(model, options, offset, linguistics(model, published.cards)).items()
+        for path, text in model_files(model, options, offset, linguistics(model, cards)).items()
     }
     texts |= _model_shell(options)
     texts |= _report(pages, options, logo)

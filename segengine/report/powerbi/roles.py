@@ -13,7 +13,9 @@ __all__ = ["DYNAMIC", "USERS", "with_roles"]
 USERS = "User Access"
 DYNAMIC = "By user"
 OPEN = ("segments", "dates")
-"""Tables without numbers of customers: every role may read them."""
+"""Tables that every role may read, without the columns of TOLD."""
+TOLD = ("description", "rule_precision", "rule_coverage")
+"""Columns of segments that say how many customers there are in all, and what they bring."""
 
 
 def with_roles(model: Model, options: Options) -> Model:
@@ -66,7 +68,17 @@ def with_roles(model: Model, options: Options) -> Model:
         )
         model = model.with_tables(users)
         roles = [replace(r, filters={**r.filters, USERS: "FALSE ()"}) for r in roles] + [dynamic]
-    return replace(model, roles=tuple(roles))
+    return replace(_untold(model), roles=tuple(roles))
+
+
+def _untold(model: Model) -> Model:
+    """The model without what its segments tell of all customers: a role filters rows, and no words."""
+    tables, left_out = [], list(model.left_out)
+    for table in model.tables:
+        lost = [f for f in table.fields if table.source == "segments" and f.source in TOLD]
+        left_out += [(f"column {table.name} {f.name}", "it tells of all customers, and there are roles") for f in lost]
+        tables.append(replace(table, fields=tuple(f for f in table.fields if f not in lost)))
+    return replace(model, tables=tuple(tables), left_out=tuple(left_out))
 
 
 def _closed(model: Model) -> dict[str, str]:
