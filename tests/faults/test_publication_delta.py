@@ -24,12 +24,17 @@ from segengine.io.files import LocalStore
 from segengine.publish import delta, delta_log
 from segengine.publish.publication import current, publish
 from segengine.tables import by_name
-from tests.publications import AS_OF, arguments, tables
+from tests.publications import AS_OF, FEW, arguments, only, tables
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.faults
+
+
+@pytest.fixture(autouse=True)
+def few_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    only(FEW, monkeypatch)
 
 
 def output(folder: Path) -> Output:
@@ -160,11 +165,13 @@ def test_maintenance_by_others_is_not_undone_and_tables_suit_power_bi(spark: Spa
 
 CHILD = """
 import sys, time
+import pytest
 from segengine.config import Output
 from segengine.publish.publication import publish
 from segengine.session import open_session
 from segengine.tables import by_name
-from tests.publications import AS_OF, arguments, tables
+from tests.publications import AS_OF, FEW, arguments, only, tables
+only(FEW, pytest.MonkeyPatch())
 out = Output(path=sys.argv[1], format="delta", keep_publications=5)
 def done(step):
     print(step, flush=True)
