@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.powerbi_facts import ADVERSE, VARIANTS, options, published
 
 COLUMN = re.compile(r"(?:'((?:[^']|'')+)'|\b([A-Za-z_]\w*))\[((?:[^\]]|\]\])+)\]")
 TEXT = re.compile(r'"(?:[^"]|"")*"')
+QUERIES = Path(__file__).parents[2] / "docs" / "queries.md"
 MOVES = "moves" in published().tables
 
 
@@ -105,6 +107,30 @@ def test_every_page_says_as_of_when_and_of_which_publication(drawn):
     for page in drawn.pages:
         named = {ref.name for v in page.visuals for ref in v.fields()}
         assert {"Data as of", "Publication"} <= named
+
+
+@pytest.mark.parametrize(
+    ("measure", "visual"), [("Rows by Rule", "rules"), ("Bridge Amount", "bridge"), ("Drift", "drift")]
+)
+def test_what_is_of_long_ago_does_not_show_as_of_now(whole, measure, visual):
+    dax = whole.model.measures[measure].dax
+    removed = COLUMN.findall(re.search(r"Latest = CALCULATE \(.*REMOVEFILTERS \((.*)\) \)\n", dax)[1])
+    (shown,) = [v for page in whole.pages for v in page.visuals if v.id == visual]
+    grouped = {(ref.table, ref.name) for ref in shown.fields() if not ref.is_measure}
+    assert grouped <= {((quoted or plain), column) for quoted, plain, column in removed}
+
+
+def test_the_dax_of_the_documentation_names_what_the_model_has(whole):
+    blocks = re.findall(r"^```dax\n(.*?)^```", QUERIES.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 10
+    for block in blocks:
+        own = set(re.findall(r'"([A-Z][^"]*)"', block))
+        bare = TEXT.sub('""', block)
+        for quoted, plain, column in COLUMN.findall(bare):
+            assert ((quoted or plain), column) in fields(whole.model), block
+        assert set(measure_names_in(bare)) <= {*whole.model.measures, *own}, block
+        assert bare.count("(") == bare.count(")")
+        assert block.startswith("EVALUATE")
 
 
 def test_a_moment_that_is_published_again_does_not_look_mixed(drawn):

@@ -13,6 +13,15 @@ def _newest(table: str) -> str:
     return f"(SELECT * FROM {{{table}}} WHERE as_of = (SELECT max(as_of) FROM {{{table}}})) AS newest"
 
 
+def _latest(table: str, *columns: str) -> str:
+    """The newest day of a table within the days that are looked at, whatever else its rows are narrowed to.
+
+    Without that a rule, a step or an alarm of long ago would show as if it were one of now.
+    """
+    listed = ", ".join(f"{{{table}.{column}}}" for column in columns)
+    return f"VAR Latest = CALCULATE ( MAX ( {{{table}.{KEY}}} ), REMOVEFILTERS ( {listed} ) ) "
+
+
 def _run(column: str) -> str:
     """A column of the newest run."""
     return (
@@ -52,8 +61,8 @@ QUALITY = (
     ),
     Measure(
         "Rows by Rule",
-        f"VAR Latest = MAX ( {{quality.{KEY}}} ) "
-        f"RETURN CALCULATE ( SUM ( {{quality.rows}} ), {{quality.{KEY}}} = Latest )",
+        _latest("quality", "table", "rule", "outcome")
+        + f"RETURN CALCULATE ( SUM ( {{quality.rows}} ), {{quality.{KEY}}} = Latest )",
         "Rows that a rule passed, rejected or ignored.",
         "Data Quality",
         "count",
@@ -77,8 +86,8 @@ QUALITY = (
     ),
     Measure(
         "Bridge Amount",
-        f"VAR Latest = MAX ( {{bridge.{KEY}}} ) "
-        f"RETURN CALCULATE ( SUM ( {{bridge.amount}} ), {{bridge.{KEY}}} = Latest, "
+        _latest("bridge", "step_label", "step", "is_balance")
+        + f"RETURN CALCULATE ( SUM ( {{bridge.amount}} ), {{bridge.{KEY}}} = Latest, "
         "{bridge.is_balance} = FALSE () || {bridge.step} = 1 )",
         "Money of the source and of every change; their sum is the revenue of the segments.",
         "Revenue Bridge",
@@ -114,7 +123,13 @@ QUALITY = (
         Sql("min(stability)", "{segments}", "segment_key"),
         synonyms=("robustness",),
     ),
-    Measure("Gate Value", "MAX ( {gates.value} )", "What a gate of the model measured.", "Model", "number"),
+    Measure(
+        "Gate Value",
+        "MAX ( {gates.value} )",
+        "What a gate of the model measured.",
+        "Model",
+        "number",
+    ),
     Measure(
         "Explained Variance",
         "MAX ( {prediction.eta_squared} )",
@@ -131,8 +146,9 @@ QUALITY = (
     ),
     Measure(
         "Drift",
-        "MAX ( {drift.value} )",
-        "How far customers are from those of training or of an earlier moment, in the unit of what was measured.",
+        _latest("drift", "subject", "measure", "compared_with", "verdict")
+        + f"RETURN CALCULATE ( MAX ( {{drift.value}} ), {{drift.{KEY}}} = Latest )",
+        "How far the newest customers are from those of training or of an earlier moment, in the unit of the measure.",
         "Model",
         "number",
     ),

@@ -83,7 +83,7 @@ def _models(b: Builder) -> list[Visual | None]:
             "What segments predict",
             "Table: share of the variance of what customers did next that the segments explain",
             "prediction",
-            ("behaviour", "method"),
+            ("model_version", "behaviour", "method"),
             "Explained Variance",
         ),
         b.table(
