@@ -7,15 +7,17 @@ import re
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from segengine.config.colours import contrast
 from segengine.publish.publication import HISTORY
 from segengine.report.powerbi import project
 from segengine.report.powerbi.measures import HOME, SELF_CHECK, checked, measure_names_in
 from segengine.report.powerbi.names import dax_column, friendly, guid, hex_id, m_text, tmdl
 from segengine.report.powerbi.pages import HEIGHT, PHONE, WIDTH
 from segengine.report.powerbi.star import PREVIOUS, TAKES
-from segengine.report.powerbi.theme import PALETTE, low_contrast
+from segengine.report.powerbi.theme import PALETTE, low_contrast, theme_json
 from tests.powerbi_facts import ADVERSE, VARIANTS, options, published
 
 COLUMN = re.compile(r"(?:'((?:[^']|'')+)'|\b([A-Za-z_]\w*))\[((?:[^\]]|\]\])+)\]")
@@ -272,6 +274,37 @@ def test_a_day_is_that_of_the_configured_zone():
 def test_every_colour_of_the_palette_can_be_seen_on_white():
     assert low_contrast(PALETTE) == []
     assert low_contrast(("#ffff00", "#000000")) == ["#ffff00"]
+
+
+VISIONS = {  # linear RGB as it is seen, severity 1: Machado, Oliveira and Fernandes (2009), table 1
+    "normal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+
+
+def cielab(colour, vision):
+    """Lightness, red to green and blue to yellow of a colour #rrggbb (sRGB, D65) as it is seen."""
+    parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.array(VISIONS[vision]) @ linear, 0, 1)
+    white = np.array([0.9505, 1, 1.089])
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ seen / white
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_any_two_colours_of_the_palette_can_be_told_apart_with_any_colour_vision(vision):
+    seen = [cielab(colour, vision) for colour in PALETTE]
+    assert min(float(np.linalg.norm(a - b)) for a, b in combinations(seen, 2)) > 20
+
+
+def test_texts_of_the_theme_can_be_read_on_its_paper():
+    theme = theme_json()
+    for text in ("foreground", "foregroundNeutralSecondary", "good", "neutral", "bad"):
+        assert contrast(theme[text], theme["background"]) >= 4.5
 
 
 def test_a_logo_is_on_every_page_and_in_the_project():

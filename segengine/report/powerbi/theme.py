@@ -13,8 +13,9 @@ BASE_THEME = "CY26SU10"
 """Microsoft's own base theme (MIT), which comes with the project: Desktop need not know it."""
 THEME = "SegEngineTheme.json"
 
-PALETTE = ("#332288", "#117733", "#aa4499", "#2b7bba", "#8a6d00", "#882255", "#2a8a7c", "#c1445a", "#555555")
-"""After Paul Tol's scheme `muted`, its light colours darkened until each has a contrast of 3 with white."""
+PALETTE = ("#443388", "#aa7711", "#117733", "#dd66bb", "#5577dd", "#552255", "#779977", "#776677", "#004422")
+"""Searched for: each has a contrast of 3 with white, and any two are 20 apart in CIELAB (1976) with normal vision and
+as people without one kind of cones see them (Machado, Oliveira and Fernandes 2009)."""
 
 TEXT, QUIET, PAPER, LINE = "#252423", "#605e5c", "#ffffff", "#c8c6c4"
 
