@@ -8,9 +8,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from segengine.errors import ConfigError
+from segengine.mlops.who import Source, evidence_of_ci
 
 __all__ = ["Approval", "approve", "read_approval"]
 
@@ -27,7 +27,7 @@ class Approval:
 
     approved_by: str
     reason: str
-    source: Literal["claimed", "ci_environment"]
+    source: Source
     at: str
     evidence: str = ""
     version: str | None = None
@@ -42,13 +42,9 @@ def approve(
     file: Path, *, by: str, reason: str, version: str | None, now: dt.datetime, environ: Mapping[str, str] = os.environ
 ) -> Approval:
     """Write an approval. In a GitHub job of a protected environment it names the run that people approved."""
-    in_ci = environ.get("GITHUB_ACTIONS") == "true" and environ.get("SEGENGINE_APPROVAL_ENVIRONMENT")
-    evidence = ""
-    if in_ci:
-        run = "/".join(environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY"))
-        evidence = f"environment {in_ci}, {run}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}"
+    evidence = evidence_of_ci(environ)
     made = Approval(
-        " ".join(by.split()), " ".join(reason.split()), "ci_environment" if in_ci else "claimed",
+        " ".join(by.split()), " ".join(reason.split()), "ci_environment" if evidence else "claimed",
         now.astimezone(dt.UTC).isoformat(timespec="seconds"), evidence, version,
     )  # fmt: skip
     _require(made, str(file))

@@ -29,7 +29,7 @@ FORMAT = 1
 LISTING = "changes.json"
 PASSING = ("gold/_lock", "work/", "segengine.log")
 """Nothing of a finished run: its lock, its snapshots, and the log, which Azure keeps with the step."""
-CHAINED = ("n", "kind", "at", "by", "host", "previous_sha256")
+CHAINED = ("n", "kind", "at", "by", "by_is", "evidence", "host", "previous_sha256")
 """What a record of the audit trail gets from its place in the chain."""
 AUDIT = f"{audit.FOLDER}/"
 POINTERS = ("gold/current.json", "models/champion.json")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from segengine.config.document import MAX_BYTES, Document, KeyPath, read
 from segengine.config.models import Config
 from segengine.config.part import Part
-from segengine.config.paths import resolve, resolve_tracking
+from segengine.config.paths import LOCAL_TRACKING, resolve, resolve_tracking
 from segengine.config.problems import Problem, as_error, problems_of
 from segengine.config.times import parse_moment
 from segengine.config.values import SECRET_NAME
@@ -144,7 +144,7 @@ def _resolve_paths(document: Document, folder: Path) -> tuple[dict[tuple[str, ..
         except ValueError as error:
             problems.append(Problem(path, str(error)))
     tracking = _section(document, TRACKING[:-1])
-    if tracking is not None and isinstance(uri := tracking.get(TRACKING[-1]), str):
+    if tracking is not None and isinstance(uri := tracking.setdefault(TRACKING[-1], LOCAL_TRACKING), str):
         written[TRACKING] = document.templates.get(TRACKING, uri)
         tracking[TRACKING[-1]] = resolve_tracking(uri, folder)
     return written, problems

@@ -14,6 +14,7 @@ from segengine.config import rules
 from segengine.config.cards import Names, RfmGrid, of_rfm_grid
 from segengine.config.document import redact
 from segengine.config.part import TAGS, Expression, Frozen, Part, Text, known_key, refuse
+from segengine.config.paths import LOCAL_TRACKING
 from segengine.config.powerbi import PowerBI, Report
 from segengine.config.redaction import without_secrets
 from segengine.config.sources import Tables
@@ -192,8 +193,9 @@ class Tracking(Part):
     """An MLflow server that is told of every trained model."""
 
     uri: TrackingUri = Field(
+        LOCAL_TRACKING,
         description="sqlite:///out/mlflow.db, relative to the file as paths are; http://host:5000, azureml://..., "
-        "databricks, or a database. A password in it as ${env:NAME}."
+        "databricks, or a database. A password in it as ${env:NAME}.",
     )
     experiment: Text | None = Field(None, description="The experiment that runs are in; name when absent.")
     registered_model: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] | None = Field(

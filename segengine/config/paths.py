@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-__all__ = ["OWN_FOLDERS", "is_uri", "overlap", "resolve", "resolve_tracking"]
+__all__ = ["LOCAL_TRACKING", "OWN_FOLDERS", "is_uri", "overlap", "resolve", "resolve_tracking"]
 
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 GLOB = re.compile(r"[*?\[{]")
 OWN_FOLDERS = ("gold", "models", "quarantine", "runs", "reports", "powerbi", "work")
 """What a run writes below the output folder."""
+LOCAL_TRACKING = "sqlite:///mlflow.db"
+"""Where runs are tracked unless another server is named: a database file beside the configuration."""
 
 
 def is_uri(path: str) -> bool:

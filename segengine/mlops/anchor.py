@@ -18,7 +18,7 @@ __all__ = ["anchored", "drop_anchor"]
 log = logging.getLogger(__name__)
 
 MLFLOW = "mlflow:"
-TAG = "segengine.audit.head"
+TAG, EXPERIMENTS = "segengine.audit.head", "segengine/"
 
 
 def drop_anchor(anchor: str, name: str, head: Head, spark: SparkSession | None = None) -> bool:
@@ -29,7 +29,8 @@ def drop_anchor(anchor: str, name: str, head: Head, spark: SparkSession | None =
     text = json.dumps({"n": head.n, "sha256": head.sha256})
     try:
         if anchor.startswith(MLFLOW):
-            _client(anchor).set_experiment_tag(_experiment(anchor, name), TAG, text)
+            client = _client(anchor)
+            client.set_experiment_tag(_experiment(client, name), TAG, text)
         else:
             store_for(anchor, spark).write_atomic(f"{name}.audit.json", text.encode())
     except Exception as error:  # noqa: BLE001 - MLflow raises its own kinds, and it may not be there at all
@@ -59,9 +60,8 @@ def anchored(anchor: str, name: str, spark: SparkSession | None = None) -> Head 
 
 def _kept(anchor: str, name: str, spark: SparkSession | None) -> str | None:
     if anchor.startswith(MLFLOW):
-        client = _client(anchor)
-        found = client.get_experiment(_experiment(anchor, name))
-        text = found.tags.get(TAG)
+        found = _client(anchor).get_experiment_by_name(f"{EXPERIMENTS}{name}")
+        text = None if found is None else found.tags.get(TAG)
         return None if text is None else str(text)
     store, path = store_for(anchor, spark), f"{name}.audit.json"
     return store.read_bytes(path).decode() if store.exists(path) else None
@@ -80,7 +80,7 @@ def _client(anchor: str) -> Any:
     return MlflowClient(tracking_uri=anchor.removeprefix(MLFLOW) or None)
 
 
-def _experiment(anchor: str, name: str) -> str:
-    client, experiment = _client(anchor), f"segengine/{name}"
+def _experiment(client: Any, name: str) -> str:
+    experiment = f"{EXPERIMENTS}{name}"
     found = client.get_experiment_by_name(experiment)
     return str(found.experiment_id if found is not None else client.create_experiment(experiment))

@@ -10,18 +10,18 @@ record, the head, is kept somewhere else as well, the anchor.
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import hashlib
 import json
 import logging
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from segengine.errors import PublicationError
+from segengine.mlops.who import who
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -72,7 +72,7 @@ def append(store: Store, kind: str, facts: Mapping[str, Any], now: dt.datetime) 
             "n": n,
             "kind": kind,
             "at": now.astimezone(dt.UTC).isoformat(timespec="seconds"),
-            "by": _user(),
+            **asdict(who()),
             "host": socket.gethostname(),
             "previous_sha256": known.sha256 if known else FIRST,
         }
@@ -161,13 +161,6 @@ def _sources(folder: Traversable, inside: str) -> Iterable[tuple[str, bytes]]:
                 yield from _sources(item, f"{name}/")
         elif name.endswith(".py"):
             yield name, item.read_bytes()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without a user of that number
-        return "unknown"
 
 
 def _numbers(store: Store) -> list[int]:

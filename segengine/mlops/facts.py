@@ -37,7 +37,15 @@ BY_K = (
     "smallest_share",
     "largest_share",
 )
-FILES = ("k_decision.json", "gates.json", "model_card.json", "model_card.md", "cards.json", "identity.json")
+FILES = (
+    "k_decision.json",
+    "gates.json",
+    "model_card.json",
+    "model_card.md",
+    "model_card.html",
+    "cards.json",
+    "identity.json",
+)
 """Files of a bundle that are shown with the run, where it has them."""
 
 

@@ -78,11 +78,13 @@ def write_scorer(folder: Path, bundle: Path, scorer: Mapping[str, Any], *, run_i
 
 
 def write_spark(
-    folder: Path, bundle: Path, scorer: Mapping[str, Any], spark_version: str, *, run_id: str, artifact: str
-) -> None:
+    folder: Path, bundle: Path, scorer: Mapping[str, Any], spark_version: str, *, example: Path, run_id: str,
+    artifact: str,
+) -> None:  # fmt: skip
     """Write the pipeline of a version's folder as an MLflow model into `folder`, which must not exist.
 
     It is the bundle's pipeline as saved, not saved anew; its answer is the column `prediction`, the segment's index.
+    `example`: the folder that `write_scorer` wrote, whose input example this model has, too.
     """
     import shutil
 
@@ -95,6 +97,8 @@ def write_spark(
     model = Model(run_id=run_id, artifact_path=artifact)
     columns = [ColSpec(kind, name, required=False) for name, kind in input_types(scorer).items()]
     model.signature = ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec("integer", "prediction")]))
+    model.saved_input_example_info = told = Model.load(str(example)).saved_input_example_info
+    shutil.copyfile(example / told["artifact_path"], folder / told["artifact_path"])
     model.add_flavor(
         "spark",
         pyspark_version=spark_version,

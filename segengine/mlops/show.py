@@ -28,7 +28,7 @@ def show_history(entries: Sequence[Entry], console: Console) -> None:
         content = entry.content or {}
         when = str(content.get("at", "")).replace("T", " ").removesuffix("+00:00")
         style = "red" if str(content.get("state", "")).startswith("failed") else ""
-        cells = (str(entry.n), when, _what(entry), str(content.get("by", "")), _words(entry))
+        cells = (str(entry.n), when, _what(entry), _by(content), _words(entry))
         table.add_row(*(Text(cell) for cell in cells), style=style)
     console.print(table if entries else Text("Nothing has happened here yet."))
 
@@ -59,6 +59,12 @@ def _what(entry: Entry) -> str:
     return str(content.get("command", "")) if entry.kind == "run" else entry.kind.replace("_", " ")
 
 
+def _by(content: Mapping[str, Any]) -> str:
+    """Who, and what the name is worth."""
+    source = {"claimed": " (claimed)", "ci_environment": " (CI)"}.get(str(content.get("by_is")), "")
+    return f"{content.get('by', '')}{source}"
+
+
 def _words(entry: Entry) -> str:
     content = entry.content or {}
     if entry.kind == "config_change":
@@ -83,4 +89,6 @@ def _words(entry: Entry) -> str:
 
 
 def _read(content: Mapping[str, Any]) -> str:
-    return ", ".join(f"{i.get('name')} ({i.get('files'):,} files)" for i in content["inputs"] if isinstance(i, dict))
+    return ", ".join(
+        f"{i.get('name')} ({i.get('files') or 0:,} files)" for i in content["inputs"] if isinstance(i, dict)
+    )

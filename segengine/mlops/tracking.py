@@ -106,7 +106,8 @@ def track(
             scorer = read_scorer(local)
             write_scorer(Path(scratch) / SCORER, local, scorer, run_id=run_id, artifact=SCORER)
             spark = str(manifest["spark_version"])
-            write_spark(Path(scratch) / SPARK, local, scorer, spark, run_id=run_id, artifact=SPARK)
+            example = Path(scratch) / SCORER
+            write_spark(Path(scratch) / SPARK, local, scorer, spark, example=example, run_id=run_id, artifact=SPARK)
             versions = []
             for artifact, name in registered_names(config).items():
                 client.log_artifacts(run_id, str(Path(scratch) / artifact), artifact)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from segengine.errors import BundleError, ModelError, RefusedError
 from segengine.model import promotion
 from segengine.model.advice import advise
-from segengine.model.card import card, card_markdown
+from segengine.model.card import card
+from segengine.model.card_text import card_html, card_markdown
 from segengine.model.choose import Candidate
 from segengine.model.gates import Gate, Measured, judge, reasons, verdict_of
 from segengine.model.history import recipe_fingerprint
@@ -89,6 +91,7 @@ def verdict(gates: Sequence[Gate]) -> dict[str, Any]:
 def bundle_files(
     job: Job,
     found: Found,
+    people: Customers,
     model: TrainedModel,
     gates: Sequence[Gate],
     version: str,
@@ -98,14 +101,44 @@ def bundle_files(
 ) -> dict[str, Any]:
     """Gates, prediction and model card as files of the bundle. `weighed`: the weights of families, and whence."""
     measured = {"why_not": prediction} if isinstance(prediction, str) else prediction.to_dict()
-    more = {"weights": weighed, "prediction": measured}
+    more = {"weights": weighed, "prediction": measured, **_made_from(job, found, people)}
     facts = card(model, gates, name=job.config.name, version=version, as_of=found.as_of, why=why, more=more)
     return {
         "prediction.json": {"separations": [], **measured, "weights": weighed},
         "gates.json": {**verdict(gates), "gates": [gate.to_dict() for gate in gates]},
         "model_card.json": facts,
         "model_card.md": card_markdown(facts).encode(),
+        "model_card.html": card_html(facts).encode(),
     }
+
+
+def _made_from(job: Job, found: Found, people: Customers) -> dict[str, Any]:
+    """What the card says of the data and of protected attributes; no place of a table, and nobody's row."""
+    config, sources = job.config, [source.facts for source in job.sources]
+    table = config.tables.customers
+    data = {
+        "as_of": local_text(found.as_of, config.timezone),
+        "window_start": local_text(found.window_start, config.timezone) if found.window_start else None,
+        "timezone": config.timezone,
+        "currency": config.currency,
+        "customers": people.totals.customers,
+        "in_segments": people.totals.assigned_customers,
+        "lanes": {name: lane.customers for name, lane in people.totals.by_lane.items()},
+        "tables": [
+            {
+                "name": facts.name,
+                "format": facts.format,
+                "files": facts.files,
+                "size_bytes": facts.size_bytes,
+                "version": facts.delta_version if facts.delta_version is not None else facts.iceberg_snapshot,
+                "fingerprint": facts.fingerprint,
+            }
+            for facts in sources
+        ],
+        "rows": [asdict(row) for row in people.quality],
+    }
+    protected = {"attributes": list(table.protected) if table else [], "min_cell": config.privacy.min_cell}
+    return {"data": data, "protected": protected}
 
 
 def settle(job: Job, version: str, gates: Sequence[Gate], why: str, *, provisional: bool) -> None:

@@ -194,7 +194,7 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
                 model, job.config, run_id=job.run_id, created_at=job.started_at, as_of=found.as_of, why=why
             )
             more[REFERENCE] = reference_of(model, found, people, version)
-            more |= bundle_files(job, found, model, gates, version, why, prediction, weighed)
+            more |= bundle_files(job, found, people, model, gates, version, why, prediction, weighed)
             bundle.save(model, job.store, version=version, manifest_extra={**facts, **verdict(gates)}, more=more)
             saved = bundle.load(job.store, version, job.spark)
             job.wrote.append(f"models/{version}")

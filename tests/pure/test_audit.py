@@ -199,6 +199,7 @@ def test_a_record_says_who_what_with_which_code_and_holds_no_secret(tmp_path, mo
     assert said["config_sha256"] == config.fingerprint()
     assert set(said["outputs"]) == {"models/v0001/model.json"}
     assert said["outputs"]["models/v0001/model.json"]["sha256"] == hashlib.sha256(b"{}").hexdigest()
+    assert (said["by_is"], said["evidence"]) == ("claimed", "")
     assert said["by"]
     assert "s3cr3t-value" not in path_of(store, 2).read_text()
     assert "${env:KEY}" in path_of(store, 2).read_text()
@@ -223,10 +224,44 @@ def test_the_head_is_kept_in_a_folder_of_another_store(tmp_path):
     assert anchored(str(tmp_path / "nowhere"), "shop") is None
 
 
+def test_who_did_it_is_a_claim_but_in_a_protected_environment_of_ci(tmp_path, monkeypatch):
+    for name, value in {
+        "GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "ada", "GITHUB_SERVER_URL": "https://github.example",
+        "GITHUB_REPOSITORY": "shop/segments", "GITHUB_RUN_ID": "7",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    store = LocalStore(str(tmp_path))
+    monkeypatch.delenv("SEGENGINE_APPROVAL_ENVIRONMENT", raising=False)
+    append(store, "promotion", {"champion": "v0001"}, NOW)
+    monkeypatch.setenv("SEGENGINE_APPROVAL_ENVIRONMENT", "prod")
+    append(store, "promotion", {"champion": "v0002"}, NOW)
+    claimed, given = (entry.content for entry in read_chain(store))
+    assert claimed["by_is"] == "claimed"
+    assert (given["by"], given["by_is"]) == ("ada", "ci_environment")
+    assert given["evidence"] == "environment prod, https://github.example/shop/segments/actions/runs/7"
+
+
 def test_an_anchor_that_cannot_be_written_fails_no_run(tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
     assert drop_anchor(str(tmp_path / "file"), "shop", Head(1, "ab")) is False
     assert "could not be kept" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's and its database tool's own
+def test_the_head_is_kept_in_mlflow_and_tells_of_a_cut_tail_and_a_rewritten_chain(tmp_path):
+    pytest.importorskip("mlflow", reason="MLflow is not installed; make setup WITH=mlflow installs it")
+    config = parse(CONFIG + f"audit: {{anchor: 'mlflow:sqlite:///{tmp_path}/mlflow.db'}}\n", folder=tmp_path)
+    anchor, store = config.audit.anchor, LocalStore(str(tmp_path / "out"))
+    for command in ("train", "run", "score", "monitor"):
+        record(store, config, "run", {"command": command}, now=NOW)
+    kept = anchored(anchor, "shop")
+    assert kept == head_of(store) == Head(5, store.sha256("audit/00000005.json"))
+    assert verify(store, kept, has_anchor=True).anchored
+    assert anchored(anchor, "another shop") is None
+    rewrite(store)
+    assert "rewritten: record 5" in texts(verify(store, anchored(anchor, "shop"), has_anchor=True))
+    cut(store)
+    assert "cut off: the anchor knows 5 records" in texts(verify(store, anchored(anchor, "shop"), has_anchor=True))
 
 
 def test_verify_leaves_with_5_when_something_was_tampered_with_and_history_reads(tmp_path, capsys):
@@ -245,6 +280,7 @@ def test_verify_leaves_with_5_when_something_was_tampered_with_and_history_reads
     assert "config change" in shown
     assert "v0002 -> v0001: it was worse" in shown
     assert "2024-05-01 08:00:00" in shown
+    assert "(claimed)" in shown
     capsys.readouterr()
     assert _exit_code(["history", str(file), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 4

@@ -115,6 +115,7 @@ def test_the_example_is_a_customer_that_does_not_exist_with_every_column():
 def test_a_file_of_the_server_lies_where_the_configuration_lies():
     assert config(tracking={"uri": "sqlite:///out/mlflow.db"}).tracking.uri == "sqlite:////shop/out/mlflow.db"
     assert config(tracking={"uri": "sqlite:////else/m.db"}).tracking.uri == "sqlite:////else/m.db"
+    assert config(tracking={}).tracking.uri == "sqlite:////shop/mlflow.db"  # unless another server is named
     assert config(tracking={"uri": "databricks"}).tracking.uri == "databricks"
     assert config().tracking is None
     names = tracking.registered_names(config(tracking={"uri": "http://host"}))

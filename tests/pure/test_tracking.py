@@ -17,6 +17,7 @@ from tests.pure.configs import config
 from tests.pure.fake_mlflow import serving
 from tests.pure.online_bundles import customers, described, preparation, scorer, write_bundle
 from tests.pure.test_mlops_facts import DECISION
+from tests.pure.test_redaction import PLANTED, SECRETS
 
 pytest.importorskip("mlflow", reason="MLflow is not installed; make setup WITH=mlflow installs it")
 
@@ -86,6 +87,34 @@ def test_its_signature_names_every_feature_and_its_example_is_no_customer(tracke
     assert [str(kind) for kind in model.signature.inputs.input_types()[-1:]] == ["DataType.string"]
     assert "segment_key" in model.signature.outputs.input_names()
     assert model.saved_input_example_info["type"] == "dataframe"
+
+
+def test_both_models_have_a_signature_and_the_same_example_of_a_customer_who_does_not_exist(tracked):
+    from mlflow.models import Model
+
+    _, _, client, (one, _) = tracked
+    folder = Path(client.get_run(one.run_id).info.artifact_uri.removeprefix("file://"))
+    examples = []
+    for name in ("scorer", "spark"):
+        model = Model.load(str(folder / name))
+        examples.append(model.load_input_example(str(folder / name)))
+        assert model.signature.inputs.input_names() == list(examples[-1].columns)
+        assert len(examples[-1]) == 1
+    pd.testing.assert_frame_equal(*examples)
+    assert model.signature.outputs.input_names() == ["prediction"]
+
+
+def test_eight_planted_secrets_get_through_to_nothing_that_the_server_holds(tmp_path):
+    store = bundles(tmp_path / "shop", "v0001")
+    told = config(tracking={"uri": f"sqlite:///{tmp_path}/out/mlflow.db"})
+    told._secrets["s3cr3t-value"] = "${env:KEY}"
+    inputs = [{"name": "transactions", "location": text, "warnings": [text]} for text in SECRETS.values()]
+    tracking.track(told, store, "v0001", inputs=[*inputs, {"location": "s3a://lake?x=s3cr3t-value"}])
+    written = {file: file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert any(file.name == "inputs.json" for file in written)
+    assert any(file.name == "mlflow.db" for file in written)
+    for secret in (*PLANTED, "s3cr3t-value"):
+        assert [str(file) for file, data in written.items() if secret.encode() in data] == []
 
 
 def test_what_is_wrong_with_a_row_is_told_as_we_tell_it(tracked):

@@ -87,6 +87,10 @@ def test_a_refused_challenger_is_kept_and_the_champion_goes_on(spark: SparkSessi
     assert set(gates.loc[gates["verdict"] == "refused", "model_version"]) == {"v0002"}
     assert json.loads((output / "models" / "v0002" / "gates.json").read_text())["verdict"] == "refused"
     assert "Verdict: **refused**" in (output / "models" / "v0002" / "model_card.md").read_text()
+    page = (output / "models" / "v0001" / "model_card.html").read_text()
+    assert all(f"<h2>{title}</h2>" in page for title in ("Gates", "Data", "Protected attributes", "Limits"))
+    assert f"{first.customers:,} customers" in page
+    assert f"<td>used</td><td>{first.rows_of('used'):,}</td>" in page
     with pytest.raises(RefusedError):
         runs.train(shop, spark=spark)
     monkeypatch.undo()

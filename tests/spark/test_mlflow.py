@@ -80,6 +80,15 @@ def test_the_registered_spark_pipeline_predicts_as_batch_scoring_does(spark, cus
     assert np.array_equal(loaded.predict(features(customers)), batch[1]["segment_index"])
 
 
+def test_the_example_of_a_registered_model_is_no_customers_row(customers, server):
+    mlflow.set_tracking_uri(server)
+    info = mlflow.models.get_model_info("models:/shop@champion")
+    folder = mlflow.artifacts.download_artifacts(info.model_uri)
+    (example,) = mlflow.models.Model.load(folder).load_input_example(folder).to_dict("records")
+    rows = features(customers)
+    assert not np.logical_and.reduce([rows[name] == value for name, value in example.items()]).any()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
