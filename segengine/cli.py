@@ -66,8 +66,11 @@ def demo(
     """Segment real grocery customers, end to end, in a new folder; prints what to open."""
     from segengine import runs
     from segengine.demo.grocery import prepare
+    from segengine.demo.salt import own_salt
 
-    _recipe(runs.run, prepare(folder or Path("segengine-demo")), verbose=verbose)
+    config = prepare(folder or Path("segengine-demo"))
+    with own_salt(config.parent):
+        _recipe(runs.run, config, verbose=verbose)
 
 
 @app.command()

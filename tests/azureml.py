@@ -1,4 +1,4 @@
-"""The interpreter that has azure-ai-ml, which `tools/setup.py --with azureml` makes, for tests."""
+"""The interpreter that has azure-ai-ml and other readers, which `tools/setup.py --with azureml` makes, for tests."""
 
 from __future__ import annotations
 
@@ -29,3 +29,12 @@ def in_azureml(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     environment = {**kept, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "500"}
     command = [str(azureml_python()), *map(str, arguments)]
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+
+
+def read_by_others(script: str, *arguments: str | Path) -> str:
+    """What a script of a reader there prints; skips the test where that reader is not installed as yet."""
+    done = in_azureml("-c", script, *arguments)
+    if "ModuleNotFoundError" in done.stderr:
+        pytest.skip(f"{done.stderr.strip().splitlines()[-1]}: tools/setup.py --with azureml")
+    assert done.returncode == 0, done.stderr
+    return done.stdout

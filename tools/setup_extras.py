@@ -73,6 +73,6 @@ EXTRAS: dict[str, Callable[[Environment, Progress], None] | None] = {
     "mlflow": install_beside("mlflow", "MLflow, without its pages"),
     "fabric": install_beside("fabric", "fabric-cicd, which deploys Power BI projects"),
     "axe": install_axe,
-    "azureml": install_apart("azureml", "azure-ai-ml, and what checks files for Azure"),
+    "azureml": install_apart("azureml", "azure-ai-ml, and readers of what others are given"),
 }
 """What `--with` knows: folders of JARs below tools, servers of the tests, MLflow, and what speaks to Azure ML."""

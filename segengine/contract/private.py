@@ -22,8 +22,9 @@ from segengine.io.source import DEFECT_TEXT, Source, quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql import DataFrame
 
-__all__ = ["listed_ids", "private"]
+__all__ = ["listed_ids", "private", "private_rows"]
 
 HIDDEN = "(a defective row, hidden by privacy)"
 
@@ -34,8 +35,7 @@ def private(source: Source, table: TransactionsTable | CustomersTable, config: C
     Unchanged where neither is asked for. The raw text of defective rows, which nobody can take an id out of, is hidden.
     Raises ConfigError: the id is no plain column, or a salt is missing.
     """
-    spark = source.rows.sparkSession
-    gone = privacy.suppressed(store_for(config.output.path, spark), config)
+    gone = privacy.suppressed(store_for(config.output.path, source.rows.sparkSession), config)
     if not config.privacy.pseudonymise and not gone:
         return source
     name = exact_column(table.columns["customer_id"], source)
@@ -46,11 +46,27 @@ def private(source: Source, table: TransactionsTable | CustomersTable, config: C
             found=table.columns["customer_id"],
             todo="Name the column; take blanks and zeros off the ids where the table is made.",
         )
+    return replace(source, rows=_hidden(source.rows, name, config, gone))
+
+
+def private_rows(rows: DataFrame, config: Config) -> DataFrame:
+    """Ready rows, streaming ones too, whose customer_id is an id as in the source: with pseudonyms where these are
+    asked for, and without customers who were erased."""
+    gone = privacy.suppressed(store_for(config.output.path, rows.sparkSession), config)
+    if "customer_id" not in rows.columns or not (config.privacy.pseudonymise or gone):
+        return rows
+    shown = "customer_id" if config.privacy.pseudonymise else "_shown"  # else the id keeps its type
+    hidden = _hidden(rows.withColumn(shown, F.col("customer_id")), shown, config, gone)
+    return hidden.where(F.col(shown).isNull() | (F.col(shown) != privacy.FORGOTTEN)).drop("_shown")
+
+
+def _hidden(rows: DataFrame, name: str, config: Config, gone: privacy.Suppressed) -> DataFrame:
+    """The rows with canonical ids or pseudonyms in the column, or privacy.FORGOTTEN."""
     key = privacy.key_of(config) if config.privacy.pseudonymise else None
-    fields = source.rows.schema.fields
+    fields = rows.schema.fields
     place = next(i for i, field in enumerate(fields) if field.name == name)
     hidden = F.when(F.col(DEFECT_TEXT).isNotNull(), F.lit(HIDDEN)).alias(DEFECT_TEXT)
-    ready = source.rows.select(
+    ready = rows.select(
         *(
             canonical_id(F.col(quoted(name)), fields[place].dataType).alias(name)
             if i == place
@@ -63,7 +79,7 @@ def private(source: Source, table: TransactionsTable | CustomersTable, config: C
     schema = T.StructType(
         [T.StructField(f.name, T.StringType() if i == place else f.dataType, True) for i, f in enumerate(fields)]
     )
-    return replace(source, rows=ready.mapInArrow(_hiding(place, key, gone), schema))
+    return ready.mapInArrow(_hiding(place, key, gone), schema)
 
 
 def listed_ids(names: Iterable[str], config: Config) -> tuple[str, ...]:

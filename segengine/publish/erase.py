@@ -39,16 +39,21 @@ class Person:
 
 @dataclass
 class Erased:
-    """What was done: rows taken out, files written anew, files deleted; paths are relative to the store."""
+    """What was done: rows taken out, files written anew, files deleted; paths are relative to the store.
+
+    `made_anew`: folders that were deleted and that the next run makes again.
+    """
 
     rows: int = 0
     rewritten: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    made_anew: list[str] = field(default_factory=list)
 
     def add(self, other: Erased) -> None:
         self.rows += other.rows
         self.rewritten += other.rewritten
         self.removed += other.removed
+        self.made_anew += other.made_anew
 
 
 def parquet_folders(store: Store, below: str) -> dict[str, list[FileEntry]]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Forgotten", "forget"]
 
-STATES = ("state", "stream/state")
+STATES = ("state", "stream/state", "stream/checkpoint-lines")
+"""What is made anew by the next run; without its state a stream has to see its first rows again."""
 NEVER_TOUCHED = ("audit/", "privacy/", "models/", "gold/_lock")
 TEXTS = tuple(".csv .css .html .json .js .log .md .prom .svg .tmdl .tsv .txt .yaml .yml".split())
 LARGEST_TEXT_BYTES = 256 * 2**20
@@ -56,7 +57,8 @@ def forget(
     """Erase a customer, by the id in the source: every table and version, quarantine, reports, state and streams.
 
     Sums and counts that the customer was part of stay as they were published. What incremental runs and streams keep is
-    deleted as a whole and made anew by the next run. Run it again after a crash; doing it twice does no harm.
+    deleted as a whole and made anew by the next run; stop streams before. Run it again after a crash; doing it twice
+    does no harm.
     Raises ConfigError when there is no salt, PublicationError when something of the customer is left.
     """
     with open_job("forget", config, steps=3, spark=spark, as_of=None, now=now, listener=listener) as job:
@@ -74,7 +76,7 @@ def forget(
             moment, removed = dt.datetime.now(dt.UTC), sorted(set(erased.removed))
             wrote = [path for path in dict.fromkeys(erased.rewritten) if job.store.exists(path)]
             facts: dict[str, object] = {"run_id": job.run_id, "subject": token[:16], "rows": erased.rows}
-            facts |= {"files": len(wrote + removed), "removed": removed}
+            facts |= {"files": len(wrote + removed), "removed": removed, "made_anew": sorted(erased.made_anew)}
             number = record(job.store, job.config, "erasure", facts, now=moment, wrote=wrote, spark=job.spark)
         return Forgotten(erased.rows, len(wrote), len(removed), number)
 
@@ -106,8 +108,9 @@ def _erase(job: Job, person: Person) -> Erased:
             row = column if "quarantine" in below else None
             erased.add(erase_parquet(store, spark, folder, files, person, row=row))
     for folder in STATES:
-        erased.removed += [entry.path for entry in store.walk(folder)]
-        store.delete(folder)
+        if store.exists(folder):
+            store.delete(folder)
+            erased.made_anew.append(folder)
     versions: dict[str, int] = {}
     pinned = current(job.config.output, spark) if job.config.output.format == "delta" else None
     for folder in _delta_folders(store):

@@ -153,8 +153,11 @@ def demo(
 ) -> Summary:
     """Write real grocery data and a config into a new folder, and run it."""
     from segengine.demo.grocery import prepare
+    from segengine.demo.salt import own_salt
 
-    return run(prepare(Path(folder or "segengine-demo")), spark=spark, listener=listener)
+    config = prepare(Path(folder or "segengine-demo"))
+    with own_salt(config.parent):
+        return run(config, spark=spark, listener=listener)
 
 
 def _lock(job: Job) -> contextlib.AbstractContextManager[object]:

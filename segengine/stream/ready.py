@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from segengine.config import Config, load
+from segengine.contract.private import private_rows
 from segengine.errors import InputError
 from segengine.features.prepare_numbers import Preparation
 from segengine.io.files import store_for
@@ -42,7 +43,8 @@ def stream_rows(
     """Score rows of features as they arrive and append them to `<output>/stream/scores` (Delta); returns its URI.
 
     `rows`: a folder that Parquet files arrive in, or a streaming DataFrame; a row has customer_id and the model's
-    features under their names, and is scored once, whatever dies meanwhile. InputError: a column is missing.
+    features under their names, and is scored once, whatever dies meanwhile; ids are those of the source, and become
+    pseudonyms where these are asked for. Customers who were erased are left out. InputError: a column is missing.
     """
     config = config if isinstance(config, Config) else load(config)
     with open_job("stream-rows", config, steps=2, spark=spark, as_of=None, now=now, listener=listener) as job:
@@ -52,7 +54,7 @@ def stream_rows(
             rows = job.spark.readStream.schema(schema).parquet(str(rows))
         store = store_for(job.store.uri("stream"), job.spark)
         with job.steps.step("Following the stream"):
-            writer = scored_stream(rows, loaded).writeStream.format("delta").outputMode("append")
+            writer = scored_stream(private_rows(rows, config), loaded).writeStream.format("delta").outputMode("append")
             writer = writer.option("checkpointLocation", store.uri(CHECKPOINT))
             writer = writer.trigger(availableNow=True) if every is None else writer.trigger(processingTime=every)
             writer.start(store.uri(SCORES)).awaitTermination()

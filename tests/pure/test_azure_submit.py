@@ -123,9 +123,11 @@ def test_every_command_of_the_workflows_is_one_of_ours_with_its_options():
     assert found == {"render", "check", "register", "submit", "approve"}
 
 
-def test_prod_needs_dev_and_hands_in_who_approved():
+def test_what_is_promoted_was_tested_and_built_prod_needs_dev_and_hands_in_who_approved():
     jobs = yaml.safe_load((REPOSITORY / ".github/workflows/azureml.yml").read_text())["jobs"]
     assert (jobs["dev"]["needs"], jobs["prod"]["needs"]) == ("test", "dev")
+    built = "\n".join(step.get("run", "") for step in jobs["test"]["steps"])
+    assert all(command in built for command in ("make test-pure", "hatchling build --target wheel", "make sbom"))
     steps = jobs["prod"]["steps"]
     (approval,) = [step for step in steps if "approve" in step.get("run", "")]
     assert approval["env"]["SEGENGINE_APPROVAL_ENVIRONMENT"] == jobs["prod"]["environment"] == "prod"

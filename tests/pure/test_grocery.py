@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.util
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from segengine import cli, privacy
+from segengine.config import parse
 from segengine.demo import grocery
-from segengine.errors import InputError
+from segengine.demo.salt import own_salt
+from segengine.errors import ConfigError, InputError
 
 HERE = Path(__file__).resolve().parents[2]
 needs_data = pytest.mark.skipif(
@@ -110,6 +114,47 @@ def test_the_example_in_conf_says_the_same_as_the_packaged_one():
             table["path"] = Path(table["path"]).name  # where the tables are depends on where the file is
         told["output"].pop("path")
     assert theirs == ours
+
+
+def test_the_demo_makes_a_salt_of_its_own_once_that_only_its_owner_reads(tmp_path):
+    made, environ = [], {"HOME": "/"}
+    for _ in range(2):
+        with own_salt(tmp_path, environ):
+            made.append(environ["SEGENGINE_SALT"])
+    assert environ == {"HOME": "/"}
+    assert made[0] == made[1]
+    assert len(bytes.fromhex(made[0])) == 32
+    file = tmp_path / "salt.env"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert f"export SEGENGINE_SALT={made[0]}\n" in file.read_text()
+    (tmp_path / "other").mkdir()
+    with own_salt(tmp_path / "other", environ):
+        assert environ["SEGENGINE_SALT"] != made[0]
+    with own_salt(tmp_path / "none", environ := {"SEGENGINE_SALT": "set by hand"}):
+        assert environ == {"SEGENGINE_SALT": "set by hand"}
+    assert environ == {"SEGENGINE_SALT": "set by hand"}
+    file.write_text("gone\n")
+    with pytest.raises(ConfigError, match="salt cannot be read"), own_salt(tmp_path, {}):
+        pass
+
+
+def test_the_demo_s_configuration_takes_its_salt_and_can_be_pseudonymised(tmp_path):
+    told = parse(grocery.config_text(), folder=tmp_path)
+    assert (told.privacy.salt_env, told.privacy.pseudonymise) == ("SEGENGINE_SALT", False)
+    other = parse(grocery.config_text().replace("pseudonymise: false", "pseudonymise: true"), folder=tmp_path)
+    environ: dict[str, str] = {}
+    with own_salt(tmp_path, environ):
+        assert len(privacy.key_of(other, environ)) == 32
+
+
+def test_the_command_demo_runs_with_the_salt_of_its_folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("SEGENGINE_SALT", raising=False)
+    monkeypatch.setattr(grocery, "write", lambda folder: None)
+    seen = []
+    monkeypatch.setattr(cli, "_recipe", lambda *_, **__: seen.append(os.environ["SEGENGINE_SALT"]))
+    cli.demo(tmp_path)
+    assert seen[0] in (tmp_path / "salt.env").read_text()
+    assert "SEGENGINE_SALT" not in os.environ
 
 
 def test_a_missing_package_is_told_with_what_to_install(tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ from segengine.monitoring import keep
 from segengine.monitoring.judge import Compared, calls, judge
 from segengine.monitoring.profile import DISTANCE, Bins, Profile, counted, cut
 from segengine.monitoring.statistics import PSEUDO_COUNT, chance_psi, chance_share, jensen_shannon, median_of, psi
+from tests.azureml import read_by_others
 from tests.pure import monitored_shop as shop
 
 COUNTS = st.lists(st.integers(0, 10_000), min_size=2, max_size=12)
@@ -314,6 +315,34 @@ def test_what_is_kept_comes_back_and_the_year_before_is_found(tmp_path):
     assert keep.year_before(store, moment(20)) is None
     (tmp_path / "monitoring" / "20300101T000000Z.json").write_text("{}")
     assert len(keep.kept(store, keep.kept_moments(store))) == 3
+
+
+READ = """
+import json, sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as families
+with open(sys.argv[1], encoding="utf-8", newline="") as file:
+    print(json.dumps([[f.name, f.type, f.documentation, [[s.name, s.labels, s.value] for s in f.samples]]
+        for f in families(file.read())]))
+"""
+
+
+def test_prometheus_own_reader_takes_the_metrics_as_they_were_meant(tmp_path):
+    odd = 'a "b"\\ c\nd, e="f"'
+    bins, moved = (Bins("numeric", counts, 0, "rfm", (1.0,), 0.0, 2.0) for counts in ((500, 500), (50, 950)))
+    now = with_columns({odd: moved})
+    recent = {"": [{"": 100}, {"": 100}, {}], "channel": [{"store": 90, "app": 30}, {"store": 95}, {}]}
+    readings = judge([Compared("training", with_columns({odd: bins}), now)], recent)
+    assert any(math.isinf(r.alarm_limit) for r in readings)
+    (tmp_path / "metrics.prom").write_text(keep.metrics_text(now, readings), encoding="utf-8")
+    found = json.loads(read_by_others(READ, tmp_path / "metrics.prom"))
+    assert {kind for _, kind, _, _ in found} == {"gauge"}
+    assert all(text for _, _, text, _ in found)
+    samples = {name: values for name, _, _, values in found}
+    assert samples["segengine_retrain_called"] == [["segengine_retrain_called", {}, 1.0]]
+    for metric, of in (("segengine_drift_value", "value"), ("segengine_drift_limit", "alarm_limit")):
+        read = {(s["measure"], s["subject"], s["compared_with"]): value for _, s, value in samples[metric]}
+        assert read == {(r.measure, r.subject, r.compared_with): getattr(r, of) for r in readings}
+        assert len(read) == len(samples[metric])  # no series twice
 
 
 def test_the_call_and_the_metrics_say_what_the_readings_say(tmp_path):

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from tests.azureml import read_by_others
 from tools.audited import main as audited
 from tools.audited import not_audited
 from tools.sbom import bill, main
@@ -23,6 +24,23 @@ def test_the_bill_has_every_locked_package_and_jar_with_a_hash(tmp_path, reposit
     assert any(purl.startswith("pkg:maven/io.delta/delta-spark") for purl in purls)
     assert len(purls) == len(read["components"])
     assert all(one["hashes"] for one in read["components"])
+
+
+VALIDATE = """
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+for file in sys.argv[1:]:
+    print(JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(file).read()) is None)
+"""
+
+
+def test_the_bill_is_valid_cyclonedx_and_the_validator_tells_a_broken_one(tmp_path):
+    main([str(tmp_path / "good.json")])
+    broken = bill()
+    broken["components"][0]["hashes"][0]["alg"] = "SHA-257"
+    (tmp_path / "broken.json").write_text(json.dumps(broken))
+    assert read_by_others(VALIDATE, tmp_path / "good.json", tmp_path / "broken.json").split() == ["True", "False"]
 
 
 def test_a_skipped_package_was_not_audited(tmp_path):

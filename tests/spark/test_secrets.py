@@ -1,7 +1,9 @@
-"""Eight planted secrets through a run that succeeds and one that fails: in no log, event log, error or record."""
+"""Eight planted secrets, a salt and ids, through a run that succeeds and one that fails: nothing tells them."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 
 from tests import shops
 from tests.pure.test_redaction import BASE64
+from tests.spark.test_privacy import readable
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANTED = {
@@ -23,6 +26,9 @@ PLANTED = {
 }
 
 
+SALT = "5a17-0123456789abcdef-5a17"
+
+
 def run(folder: Path, config: Path) -> subprocess.CompletedProcess[str]:
     (folder / "conf").mkdir(exist_ok=True)
     (folder / "events").mkdir(exist_ok=True)
@@ -30,6 +36,7 @@ def run(folder: Path, config: Path) -> subprocess.CompletedProcess[str]:
     (folder / "conf" / "spark-defaults.conf").write_text(log + "spark.eventLog.compress false\n")
     mine = {"SPARK_CONF_DIR": str(folder / "conf"), "SEGENGINE_SPARK_LOGS": "1", "PYTHONPATH": str(ROOT)}
     secrets = {f"PLANTED_{number}": value for number, value in enumerate(PLANTED.values())}
+    secrets["SHOP_SALT"] = SALT
     return subprocess.run(
         [sys.executable, "-m", "segengine.cli", "run", str(config), "--verbose"],
         env={**os.environ, "SEGENGINE_MASTER": "local[2]", **mine, **secrets},
@@ -41,11 +48,12 @@ def run(folder: Path, config: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_eight_secrets_are_nowhere(tmp_path: Path) -> None:
+def test_eight_secrets_are_nowhere_and_neither_salt_nor_key_nor_ids_are(tmp_path: Path) -> None:
     shops.write_parquet(shops.lines(60), tmp_path / "lines")
     config = shops.write_config(tmp_path)
     spark = "".join(f"  {name}: ${{env:PLANTED_{number}}}\n" for number, name in enumerate(PLANTED))
-    config.write_text(f"{config.read_text()}spark:\n{spark}")
+    private = "privacy: {pseudonymise: true, salt_env: SHOP_SALT}\n"
+    config.write_text(f"{config.read_text()}{private}spark:\n{spark}")
     done = run(tmp_path, config)
     assert done.returncode == 0, done.stderr[-2000:]
     failing = tmp_path / "failing.yaml"
@@ -60,3 +68,10 @@ def test_eight_secrets_are_nowhere(tmp_path: Path) -> None:
         for part in {part for part in parts if len(part) > 15}:
             assert part not in said, name
             assert [str(file) for file, data in written.items() if part.encode() in data] == [], name
+    key = hashlib.sha256(b"segengine\0" + SALT.encode()).digest()
+    for hidden in (SALT.encode(), key, key.hex().encode(), base64.b64encode(key)):
+        assert [str(file) for file, data in written.items() if hidden in data] == []
+    assert SALT not in said
+    told = {file: readable(file.name, data) for file, data in written.items() if "lines" not in file.parts}
+    assert [str(file) for file, data in told.items() if b"C00042" in data] == []
+    assert "C00042" not in said

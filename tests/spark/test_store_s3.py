@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +23,10 @@ from segengine.io.files import store_for
 from segengine.publish.lock import publication_lock
 from segengine.publish.publication import current, read_current
 from tests import servers, shops
+from tests.spark.test_privacy import SALT, readable
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"LAKE_KEY": "id-of-nobody", "LAKE_SECRET": servers.PASSWORD}
@@ -54,6 +63,46 @@ def lines(spark, address):
     )
     frame.write.format("delta").save("s3a://lake/lines.delta")
     return frame.count()
+
+
+def objects(address: str, folder: str) -> dict[str, bytes]:
+    """Key -> what is readable of every object below a folder of the bucket, asked of the server itself."""
+
+    def asked(path: str) -> bytes:
+        login = "AWS4-HMAC-SHA256 Credential=x/20250101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x"
+        request = urllib.request.Request(f"{address}/lake{path}", headers={"Authorization": login})
+        with urllib.request.urlopen(request) as answer:
+            return bytes(answer.read())
+
+    found: dict[str, bytes] = {}
+    after = ""
+    while True:
+        listed = asked(f"?list-type=2&prefix={folder}/&start-after={urllib.parse.quote(after)}").decode()
+        keys = [html.unescape(key) for key in re.findall(r"<Key>(.*?)</Key>", listed)]
+        found |= {key: readable(key, asked("/" + urllib.parse.quote(key))) for key in keys if not key.endswith("/")}
+        if "<IsTruncated>true" not in listed:
+            return found
+        after = keys[-1]
+
+
+def forget(file: Path, spark: SparkSession, address: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Erase a customer from an output on S3: in no object afterwards, neither id nor key, and no sign of tampering."""
+    monkeypatch.setenv("SHOP_SALT", SALT)
+    file.write_text(file.read_text() + "privacy: {salt_env: SHOP_SALT}\n")
+    customers = read_current(spark, load(file).output, "customers").where("customer_id IN ('C00002', 'C00003')")
+    gone, stays = (str(row[0]) for row in customers.orderBy("customer_id").select("customer_key").collect())
+    before = objects(address, folder)
+    done = runs.forget(file, "C00002", spark=spark)
+    after = objects(address, folder)
+    for text in ("C00002", gone):
+        assert [key for key, data in before.items() if text.encode() in data]
+        assert [key for key, data in after.items() if text.encode() in data] == []
+    for text in ("C00003", stays):
+        assert [key for key, data in after.items() if text.encode() in data]
+    assert done.rows >= 2
+    found = runs.verify(file, spark=spark)
+    assert not found.tampered
+    assert found.count("erased") >= 1
 
 
 def config(folder: Path, path: str, output: str, format: str, extra: str = "") -> Path:
@@ -102,7 +151,9 @@ def test_of_many_who_create_a_file_at_once_one_wins(spark, address):
         assert store.read_bytes(f"lock-{turn}") == b"%d" % won.index(True)
 
 
-def test_partitioned_parquet_in_and_publications_out(spark, lines, tmp_path):
+def test_partitioned_parquet_in_publications_out_and_a_forgotten_customer_in_no_object(
+    spark, address, lines, tmp_path, monkeypatch
+):
     file = config(tmp_path, "s3a://lake/lines", "s3a://lake/out-parquet", "parquet")
     first = runs.run(file, spark=spark)
     assert first.rows_of("used") == lines
@@ -117,9 +168,12 @@ def test_partitioned_parquet_in_and_publications_out(spark, lines, tmp_path):
     with publication_lock(store, run_id="somebody-else"), pytest.raises(LockedError):
         runs.score(file, spark=spark)
     assert current(output, spark).publication_id == second.publication_id
+    forget(file, spark, address, "out-parquet", monkeypatch)
 
 
-def test_delta_in_after_a_merge_and_delta_out(spark, lines, tmp_path):
+def test_delta_in_after_a_merge_delta_out_and_a_forgotten_customer_in_no_object(
+    spark, address, lines, tmp_path, monkeypatch
+):
     file = config(tmp_path, "s3a://lake/lines.delta", "s3a://lake/out-delta", "delta")
     first = runs.run(file, spark=spark)
     assert first.rows_of("used") == lines
@@ -134,6 +188,8 @@ def test_delta_in_after_a_merge_and_delta_out(spark, lines, tmp_path):
     publication = current(output, spark)
     assert publication.publication_id == second.publication_id
     assert publication.table_versions["assignments"] > 0
+    assert read_current(spark, output, "customers").where("customer_id = 'C-new'").count() == 1
+    forget(file, spark, address, "out-delta", monkeypatch)
     assert read_current(spark, output, "customers").where("customer_id = 'C-new'").count() == 1
 
 

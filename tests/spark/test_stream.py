@@ -16,6 +16,7 @@ from segengine.state import Night
 from segengine.stream import arrivals, live, stream, stream_rows
 from tests import shops
 from tests.spark.test_incremental import lines, until
+from tests.spark.test_privacy import SALT, places
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -27,7 +28,7 @@ class Shop:
     """A folder that lines arrive in, with a stream over it and batch runs beside it."""
 
     def __init__(self, folder: Path, spark: SparkSession) -> None:
-        self.folder, self.spark = folder, spark
+        self.folder, self.out, self.spark = folder, folder / "out", spark
         (folder / "lines").mkdir()
         self.config = shops.write_config(folder, as_of="latest", output_format="delta", timezone="Europe/Berlin")
         self.config.write_text(self.config.read_text() + "quality: {max_rejected_share: 0.2}\n")
@@ -168,7 +169,10 @@ def test_a_rate_source_is_scored_while_it_runs(spark: SparkSession, tmp_path: Pa
     assert found["revenue"].astype(float).sort_index().tolist() == paid.astype(float).sort_index().tolist()
 
 
-def test_ready_rows_are_scored_once_as_batch_scoring_does(shop: Shop) -> None:
+def test_ready_rows_are_scored_once_as_batch_scoring_does_and_the_forgotten_stay_away_from_streams(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.follow()
     published_rows = shop.batch()
     ready = published_rows[published_rows["lane"].isna()].drop(columns=["segment_key", "distance", "margin"])
     features = ready.drop(columns=["lane", "assigned_by", "runner_up_key", "is_outlier", "model_version", "as_of"])
@@ -183,6 +187,33 @@ def test_ready_rows_are_scored_once_as_batch_scoring_does(shop: Shop) -> None:
     both = scored.merge(published_rows, on="customer_id", suffixes=("", "_batch"))
     for name in ("segment_key", "distance", "margin", "runner_up_key", "is_outlier"):
         assert both[name].tolist() == both[f"{name}_batch"].tolist()
+
+    monkeypatch.setenv("SHOP_SALT", SALT)
+    shop.config.write_text(shop.config.read_text() + "privacy: {salt_env: SHOP_SALT}\n")
+    gone, stays, streams = (
+        str(features["customer_id"].iloc[7]),
+        str(features["customer_id"].iloc[8]),
+        shop.out / "stream",
+    )
+    before = {part: places(streams / part, gone) for part in ("assignments", "scores")}
+    assert all(before.values()), before
+    runs.forget(shop.config, gone, spark=shop.spark, now=NOW)
+    assert places(shop.out, gone) == []
+    assert places(streams, stays)
+    features[features["customer_id"].isin([gone, stays])].to_parquet(
+        shop.folder / "ready" / "again.parquet", index=False
+    )
+    stream_rows(shop.config, shop.folder / "ready", spark=shop.spark, now=NOW)
+    scored = shop.spark.read.format("delta").load(where).toPandas()
+    assert len(scored) == len(features) - 1 + 1
+    assert gone not in set(scored["customer_id"])
+    shop.add(until(lines(), "2023-11-02", "2023-11-01"), "day")
+    assert shop.follow().batches == 1
+    mine, others = shop.live(), set(published_rows["customer_id"]) - {gone}
+    assert others <= set(mine["customer_id"])  # every file was read again
+    assert gone not in set(mine["customer_id"])
+    assert places(shop.out, gone) == []
+    assert not runs.verify(shop.config, spark=shop.spark).tampered
 
 
 def test_what_cannot_be_streamed_is_refused(spark: SparkSession, tmp_path: Path) -> None:
