@@ -19,7 +19,7 @@ from segengine.io import Source, explain_read_failure
 from segengine.io.files import Store, store_for
 from segengine.io.snapshot import WORK, working_folder
 from segengine.mlops.recording import record
-from segengine.privacy import settle_key
+from segengine.privacy import listed, settle_key
 from segengine.session import open_session
 from segengine.steps import Listener, Steps
 
@@ -54,6 +54,8 @@ class Job:
     """The tables read so far: a failure to read is looked for in their files."""
     wrote: list[str] = field(default_factory=list)
     """Files and folders below the output that this run made for good: the audit trail has their hashes."""
+    forgotten: str = ""
+    """Which customers were erased before the run read anything (privacy.listed)."""
 
     @property
     def quarantine(self) -> str:
@@ -115,6 +117,7 @@ def open_job(
     try:
         job = Job(command, config, session, run_id, started_at, store_for(config.output.path, session), progress)
         settle_key(job.store, config, rekey=rekey)
+        job.forgotten = listed(job.store)
         with (
             collected_at_the_end() if remote else _nothing(),
             _recorded(job),

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from segengine.config import Config
     from segengine.io.files import Store
 
-__all__ = ["FORGOTTEN", "Suppressed", "check_of", "forget", "key_of", "pseudonym", "settle_key", "suppressed", "token"]
+__all__ = [
+    "FORGOTTEN",
+    "Suppressed",
+    "check_of",
+    "forget",
+    "key_of",
+    "listed",
+    "pseudonym",
+    "settle_key",
+    "suppressed",
+    "token",
+]
 
 FOLDER = "privacy"
 KEY = f"{FOLDER}/key.json"
@@ -118,6 +129,11 @@ def suppressed(store: Store, config: Config, environ: Mapping[str, str] | None =
             )
         found[key] = frozenset(tokens)
     return found
+
+
+def listed(store: Store) -> str:
+    """What changes with every customer who is put on the list; empty before the first."""
+    return store.sha256(LIST) if store.exists(LIST) else ""
 
 
 def _keys(name: str, environ: Mapping[str, str] | None) -> list[bytes]:

@@ -13,6 +13,7 @@ from segengine.config import Config
 from segengine.contract.values import canonical_text
 from segengine.errors import PublicationError
 from segengine.io.files import Store
+from segengine.io.snapshot import WORK
 from segengine.job import Job, open_job
 from segengine.mlops.recording import record
 from segengine.publish.erase import Erased, Person, erase_parquet, parquet_folders
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Forgotten", "forget"]
 
-STATES = ("state", "stream/state", "stream/checkpoint-lines")
-"""What is made anew by the next run; without its state a stream has to see its first rows again."""
+STATES = ("state", "stream/state", "stream/checkpoint-lines", WORK)
+"""What is made anew by the next run. Without its state a stream has to see its first rows again; snapshots are of runs
+that are not to publish any more what they have read."""
 NEVER_TOUCHED = ("audit/", "privacy/", "models/", "gold/_lock")
 TEXTS = tuple(".csv .css .html .json .js .log .md .prom .svg .tmdl .tsv .txt .yaml .yml".split())
 LARGEST_TEXT_BYTES = 256 * 2**20

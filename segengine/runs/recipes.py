@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segengine import privacy
 from segengine.config import Config
-from segengine.errors import BundleError, RefusedError
+from segengine.errors import BundleError, LockedError, RefusedError
 from segengine.features import Chosen
 from segengine.job import Job, open_job
 from segengine.kept import keep
@@ -61,6 +63,7 @@ def check(
     with open_job("check", config, steps=4, spark=spark, as_of=as_of, now=now, listener=listener) as job:
         found = read_and_check(job)
         with customer_rows(job, found, asked_features(job, found)) as people:
+            _require_nobody_erased(job)
             return summary(job, found, people)
 
 
@@ -160,9 +163,26 @@ def demo(
         return run(config, spark=spark, listener=listener)
 
 
-def _lock(job: Job) -> contextlib.AbstractContextManager[object]:
-    """Keep other runs from changing models and tables of this output meanwhile."""
-    return publication_lock(job.store, run_id=job.run_id)
+@contextlib.contextmanager
+def _lock(job: Job) -> Iterator[None]:
+    """Keep other runs from changing models and tables of this output meanwhile.
+
+    Raises LockedError when somebody does, or when a customer was erased since the run began.
+    """
+    with publication_lock(job.store, run_id=job.run_id):
+        _require_nobody_erased(job)
+        yield
+
+
+def _require_nobody_erased(job: Job) -> None:
+    """LockedError when a customer was erased since the run began; what it put into quarantine goes, too."""
+    if privacy.listed(job.store) != job.forgotten:
+        job.store.delete(f"quarantine/{job.run_id}")
+        raise LockedError(
+            "A customer was erased while this run read its tables.",
+            where=job.store.uri(),
+            todo="Run again; nothing was changed.",
+        )
 
 
 def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: bool) -> LoadedModel:

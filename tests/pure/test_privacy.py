@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 
 from segengine import privacy
 from segengine.config import parse
-from segengine.errors import ConfigError
+from segengine.errors import ConfigError, LockedError
 from segengine.io.files import LocalStore
+from segengine.runs import recipes
 
 SALT, OTHER = "a salt that is long enough", "another salt, long enough"
 CONFIG = """\
@@ -74,6 +77,23 @@ def test_turning_pseudonyms_on_or_off_under_published_ids_is_refused(tmp_path):
         privacy.settle_key(store, config_of(tmp_path, "false"), environ={})
     privacy.settle_key(store, config_of(tmp_path, "false"), rekey=True, environ={})
     privacy.settle_key(store, config_of(tmp_path, "false"), environ={})
+
+
+def test_a_run_that_has_read_who_is_erased_meanwhile_changes_nothing(tmp_path):
+    store, key = LocalStore(str(tmp_path / "out")), privacy.key_of(config_of(tmp_path), {"SALT": SALT})
+    job: Any = SimpleNamespace(store=store, run_id="r1", forgotten=privacy.listed(store))
+    with recipes._lock(job):
+        assert store.exists("gold/_lock")
+    privacy.forget(store, key, "C1")
+    store.write_atomic("quarantine/r1/part-0.parquet", b"C1")
+    with pytest.raises(LockedError, match="erased while this run read"), recipes._lock(job):
+        pytest.fail("it is not to go on")
+    assert not store.exists("gold/_lock")
+    assert not store.exists("quarantine/r1")
+    job.forgotten = privacy.listed(store)
+    privacy.forget(store, key, "C1")  # again: nobody new
+    with recipes._lock(job):
+        pass
 
 
 def test_the_forgotten_are_kept_by_the_salt_they_were_forgotten_under(tmp_path):
