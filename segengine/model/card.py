@@ -111,7 +111,7 @@ def _gates(gates: Sequence[Mapping[str, Any]]) -> Rows:
         (g["gate"], _number(g["value"]), _number(g["warn_limit"]), _number(g["refuse_limit"]), g["verdict"], g["text"])
         for g in gates
     ]
-    return Rows(("gate", "value", "warns at", "refuses at", "verdict", ""), tuple(rows), verdict=4)
+    return Rows(("gate", "value", "warns at", "refuses at", "verdict", "in words"), tuple(rows), verdict=4)
 
 
 def _segments(segments: Sequence[Mapping[str, Any]]) -> Rows:
@@ -136,7 +136,7 @@ def _data(data: Mapping[str, Any]) -> tuple[str | Rows, ...]:
     return (
         told,
         Rows(("table", "format", "files", "bytes", "version", "fingerprint"), tuple(tables)),
-        Rows(("table", "rule", "rows were", "rows", ""), tuple(rules)),
+        Rows(("table", "rule", "rows were", "rows", "in words"), tuple(rules)),
     )
 
 

@@ -14,7 +14,7 @@ STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;"
     "background:#fff}h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}.wide{overflow-x:auto}"
     "table{border-collapse:collapse;margin:1rem 0}td,th{border-bottom:1px solid #ddd;padding:.35rem .6rem;"
-    "text-align:left;vertical-align:top;overflow-wrap:anywhere}th{background:#f4f4f6}"
+    "text-align:left;vertical-align:top;overflow-wrap:break-word;max-width:26rem}th{background:#f4f4f6}"
     ".refused{color:#a01030;font-weight:600}.warned{color:#7a4b00;font-weight:600}.passed,.chosen{color:#1a6030}"
 )
 
@@ -80,7 +80,7 @@ def card_html(card: Mapping[str, Any]) -> str:
 
 
 def _html_table(block: Rows, title: str) -> str:
-    heads = "".join(f'<th scope="col">{_safe(name)}</th>' if name else "<td></td>" for name in block.head)
+    heads = "".join(f'<th scope="col">{_safe(name)}</th>' for name in block.head)
     body = "".join(f"<tr>{''.join(_td(block, row, place) for place in range(len(row)))}</tr>" for row in block.rows)
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="wide" tabindex="0" role="region" aria-label="{_safe(title)}">{table}</div>'

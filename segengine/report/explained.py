@@ -42,9 +42,13 @@ def show_explanation(
     console.print(Panel(Group(*parts), title=title, title_align="left", border_style="cyan"))
 
 
+SMALLEST = 1e-300
+"""Below it numbers have fewer digits than are shown."""
+
+
 def outwards(value: Value, to: float, digits: int = 3) -> float:
     """`to` with few digits, rounded away from `value`: a shown change still moves the customer."""
-    if to == 0 or not math.isfinite(to):
+    if abs(to) < SMALLEST or not math.isfinite(to):
         return to
     start = value if isinstance(value, float) else 0.0
     rounding = decimal.ROUND_CEILING if to >= start else decimal.ROUND_FLOOR

@@ -72,6 +72,12 @@ def test_the_trigger_acts_on_retrain_json(tmp_path, text, called):
     assert is_called_for(tmp_path / "retrain.json") is called
 
 
+def test_one_trigger_and_no_other_consumes_retrain_json():
+    consumers = [file.name for file in WORKFLOWS if "retrain.json" in file.read_text()]
+    assert consumers == ["azureml-retrain.yml"]
+    assert not [file for file in SOURCE.rglob("*.yml") if "--when" in file.read_text()]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", "true"])
 def test_a_file_that_is_no_retrain_json_is_refused(tmp_path, text):
     (tmp_path / "retrain.json").write_text(text)
