@@ -70,7 +70,7 @@ def months(start: dt.date) -> list[pd.Timestamp]:
 
 
 def features(lines: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """One row a customer who bought in the six months before, by id."""
+    """One row a customer who bought in the LEAD months before, by id; days are counted on the calendar."""
     window = lines[(lines["ordered_at"] < as_of) & (lines["ordered_at"] >= as_of - pd.DateOffset(months=LEAD))]
     orders = window.groupby(["customer_id", "order_id"]).agg(
         amount=("amount", "sum"), lines=("line", "size"), at=("ordered_at", "max")
@@ -78,7 +78,7 @@ def features(lines: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     by = orders.groupby("customer_id")
     return pd.DataFrame(
         {
-            "recency_days": (as_of - by["at"].max()).dt.days.astype(float),
+            "recency_days": (as_of - by["at"].max().dt.normalize()).dt.days.astype(float),
             "frequency_orders": by["amount"].size().astype(float),
             "monetary_total": by["amount"].sum(),
             "order_value": by["amount"].mean(),
