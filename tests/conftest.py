@@ -40,6 +40,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rooms.index(item.path.parent.name if item.path.parent.name in rooms else ""))
 
 
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+"""For a few hundred rows it takes longer to compile a plan than to interpret it: a third of a run's processor time."""
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A local session with Delta, the extras that set-up has placed, and our settings, times in UTC."""
@@ -48,8 +52,20 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from segengine.session import open_session
 
     with open_session(delta=True, extras=EXTRAS) as session:
-        session.conf.set("spark.sql.shuffle.partitions", "4")
+        session.conf.set("spark.sql.shuffle.partitions", "2")
+        for key, value in INTERPRETED.items():
+            session.conf.set(key, value)
         yield session
+
+
+@pytest.fixture(scope="module")
+def compiled(spark: SparkSession) -> Iterator[None]:
+    """Plans are compiled while the tests of a module run, as they are for users."""
+    for key in INTERPRETED:
+        spark.conf.unset(key)
+    yield
+    for key, value in INTERPRETED.items():
+        spark.conf.set(key, value)
 
 
 @pytest.fixture

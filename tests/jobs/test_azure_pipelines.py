@@ -64,7 +64,7 @@ def published(output: Path) -> dict[str, list[str]]:
 def audit(output: Path) -> list[dict[str, Any]]:
     """The records of the recipes, oldest first, without ids, times and where the input lay."""
     records = [json.loads(file.read_text()) for file in sorted((output / "runs").glob("*.json"))]
-    gone = {"run_id", "started_at", "finished_at", "publication_id", "inputs"}
+    gone = {"run_id", "started_at", "finished_at", "publication_id", "kept_publications", "inputs"}
     kept = [{key: value for key, value in record.items() if key not in gone} for record in records]
     return [record for record in kept if record["command"] in ("check", "train", "score", "monitor")]
 

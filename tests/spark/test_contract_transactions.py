@@ -18,6 +18,8 @@ from tests.spark.contract_tables import check, config, counts, quarantined, sour
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 COLUMNS = "id order at amount"
 GOOD = ("7", "o1", "2023-12-30T10:00:00", "5.00")
 

@@ -24,6 +24,8 @@ from tests import shops
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -31,6 +31,8 @@ from tests.spark.feature_tables import (
     session_zone,
 )
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 
 @pytest.mark.parametrize(
     ("seed", "zone", "drop", "returns"),
