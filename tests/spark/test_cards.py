@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -95,11 +96,9 @@ def test_rules_agree_in_spark_duckdb_and_postgresql(spark, output):
     assert [[int(value) for value in row.split("|")] for row in rows.strip().splitlines()] == expected
 
 
-def test_names_stay_through_a_retrain_and_an_untrue_one_raises_an_alarm(spark, tmp_path):
-    frame = shops.lines(customers=300)
-    shops.write_parquet(frame, tmp_path / "lines")
-    config = shops.write_config(tmp_path)
-    runs.run(config, spark=spark)
+def test_names_stay_through_a_retrain_and_an_untrue_one_raises_an_alarm(spark, output, tmp_path):
+    shutil.copytree(output.parent, tmp_path, dirs_exist_ok=True)
+    config = tmp_path / "shop.yaml"
     before = published(tmp_path / "out", "segments").set_index("segment_id")["name"].to_dict()
     again = runs.run(config, spark=spark, retrain=True)
     assert published(tmp_path / "out", "segments").set_index("segment_id")["name"].to_dict() == before
@@ -137,11 +136,10 @@ def rewrite(folder: Path, name: str, content: object) -> None:
     record.write_text(json.dumps(champion))
 
 
-def test_a_model_from_before_there_were_cards_still_publishes(spark, tmp_path):
-    shops.write_parquet(shops.lines(customers=120), tmp_path / "lines")
-    config = shops.write_config(tmp_path)
-    runs.run(config, spark=spark)
-    folder = tmp_path / "out" / "models" / "v0001"
+def test_a_model_from_before_there_were_cards_still_publishes(spark, published_shop):
+    config, _ = published_shop
+    output = config.parent / "out"
+    folder = output / "models" / "v0001"
     (folder / "cards.json").unlink()
     (folder / "rfm_grid.json").unlink()
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -151,7 +149,7 @@ def test_a_model_from_before_there_were_cards_still_publishes(spark, tmp_path):
     rewrite(folder, "model.json", json.loads((folder / "model.json").read_text()))
     summary = runs.run(config, spark=spark)
     assert any("before segments had cards" in warning for warning in summary.warnings)
-    segments = published(tmp_path / "out", "segments")
+    segments = published(output, "segments")
     assert segments["description"].isna().all()
     assert segments["name"].notna().all()
 

@@ -69,9 +69,11 @@ def test_a_first_model_that_does_not_pass_is_explained_and_published_only_provis
     assert list(current_table(output, "models")["status"]) == ["refused", "champion"]
 
 
-def test_a_refused_challenger_is_kept_and_the_champion_goes_on(spark: SparkSession, shop: Path, monkeypatch) -> None:
+def test_a_refused_challenger_is_kept_and_the_champion_goes_on(
+    spark: SparkSession, published_shop, monkeypatch
+) -> None:
+    shop, first = published_shop
     output = shop.parent / "out"
-    first = runs.run(shop, spark=spark)
     assert {gate.verdict for gate in first.gates} <= {"passed", "warned", "not_judged"}
     assert current_table(output, "segments")["stability"].between(0.5, 1).all()
     before, champion = assignments(output), (output / "models" / "champion.json").read_bytes()
@@ -106,9 +108,9 @@ def test_a_refused_challenger_is_kept_and_the_champion_goes_on(spark: SparkSessi
     assert "the board wants it" in fourth.warnings[0]
 
 
-def test_a_rollback_brings_back_champion_and_assignments(spark: SparkSession, shop: Path) -> None:
+def test_a_rollback_brings_back_champion_and_assignments(spark: SparkSession, published_shop) -> None:
+    shop, _ = published_shop
     output = shop.parent / "out"
-    runs.run(shop, spark=spark)
     models, before = output / "models", assignments(output)
     files = {path: path.read_bytes() for path in models.rglob("*") if path.is_file()}
     other = changed(shop, "segments: {k: 3, seed: 3, restarts: 2}")
