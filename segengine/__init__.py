@@ -8,19 +8,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segengine.config import load
     from segengine.propose import init
-    from segengine.runs import check, draw_report, explain, forget, monitor, promote, rollback, run, score, train
+    from segengine.runs import (
+        campaign_result,
+        check,
+        draw_report,
+        explain,
+        export,
+        forget,
+        monitor,
+        promote,
+        rollback,
+        run,
+        score,
+        train,
+    )
     from segengine.stream import stream
 
 __all__ = [
-    "__version__", "check", "draw_report", "explain", "forget", "init", "load", "monitor", "promote", "rollback", "run",
-    "score", "stream", "train",
+    "__version__", "campaign_result", "check", "draw_report", "explain", "export", "forget", "init", "load", "monitor",
+    "promote", "rollback", "run", "score", "stream", "train",
 ]  # fmt: skip
 
 __version__ = "0.1.0"
 
 _ROOMS = {
+    "campaign_result": "segengine.runs",
     "check": "segengine.runs",
     "explain": "segengine.runs",
+    "export": "segengine.runs",
     "forget": "segengine.runs",
     "init": "segengine.propose",
     "load": "segengine.config",

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from segengine.cli_azure import app as azure_app
+from segengine.cli_campaigns import app as campaign_app
+from segengine.cli_campaigns import export
 from segengine.cli_oversight import forget, history, monitor, verify
 from segengine.commands import promote, rollback
 from segengine.config.redaction import without_secrets
@@ -38,6 +40,7 @@ app = typer.Typer(
 )
 
 app.add_typer(azure_app)
+app.add_typer(campaign_app)
 
 Rebuild = Annotated[
     bool, typer.Option("--rebuild", help="Write published history of this date anew; else it stays as it is.")
@@ -265,6 +268,7 @@ def explain(
     )
 
 
+app.command()(export)
 app.command()(monitor)
 app.command()(verify)
 app.command()(history)

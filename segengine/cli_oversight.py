@@ -106,4 +106,6 @@ def forget(
         done = runs.forget(loaded, customer_id, listener=bar)
     if not quiet:
         told = f"{done.rows:,} rows erased, {done.files_rewritten:,} files written anew, {done.files_removed:,} removed"
+        for place in done.elsewhere:
+            typer.echo(f"An exported list that was moved or changed may hold the customer; erase it there: {place}")
         typer.echo(f"{told}. Audit record {done.record} proves it without the id. Runs to come leave the customer out.")

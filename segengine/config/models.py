@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, StringConstraints, Tag, model_validator
 
 from segengine.config import rules
+from segengine.config.campaigns import Campaigns, of_campaigns
 from segengine.config.cards import Names, RfmGrid, of_rfm_grid
 from segengine.config.document import redact
 from segengine.config.part import TAGS, Expression, Frozen, Part, Text, known_key, refuse
@@ -282,6 +283,7 @@ class Config(Part):
     )
     report: Report = Field(Report(), description="What is drawn from what is published.")
     powerbi: PowerBI = Field(PowerBI(), description="The Power BI project that is drawn from what is published.")
+    campaigns: Campaigns = Field(Campaigns(), description="Who may be written to, and by which columns.")
     privacy: Privacy = Field(Privacy(), description="Who customers are published as.")
     audit: Audit = Field(Audit(), description="What keeps the audit trail honest.")
     spark: SparkOptions = Field(
@@ -312,7 +314,7 @@ class Config(Part):
 
     @model_validator(mode="after")
     def _check_config(self) -> Config:
-        refuse((*rules.of_config(self), *of_rfm_grid(self)))
+        refuse((*rules.of_config(self), *of_rfm_grid(self), *of_campaigns(self)))
         return self
 
     @property

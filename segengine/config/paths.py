@@ -11,7 +11,7 @@ __all__ = ["LOCAL_TRACKING", "OWN_FOLDERS", "is_uri", "overlap", "resolve", "res
 
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 GLOB = re.compile(r"[*?\[{]")
-OWN_FOLDERS = ("gold", "models", "quarantine", "runs", "reports", "powerbi", "work")
+OWN_FOLDERS = ("gold", "models", "quarantine", "runs", "reports", "powerbi", "work", "campaigns")
 """What a run writes below the output folder."""
 LOCAL_TRACKING = "sqlite:///mlflow.db"
 """Where runs are tracked unless another server is named: a database file beside the configuration."""

@@ -140,7 +140,7 @@ WORDS = {
 
 def type_text(name: str, schema: Mapping[str, Any]) -> str:
     """The type of a key in words."""
-    name = "attributes" if name == "protected" else name
+    name = "attributes" if name in ("protected", "contact") else name
     if name in WORDS:
         return WORDS[name]
     options = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]

@@ -85,6 +85,12 @@ class Store(Protocol):
     def touch(self, rel: str) -> None:
         """Set a file's modification time to now; make an empty file when there is none."""
 
+    def put_file(self, rel: str, local: str) -> None:
+        """Write or replace a file by one of this machine, as `write_atomic` does; its owner alone may read it."""
+
+    def fetch_file(self, rel: str, local: str) -> None:
+        """Copy a file to one of this machine."""
+
 
 def store_for(path: str, spark: SparkSession | None = None) -> Store:
     """The store with this root: plain paths and `file:` are local, all else goes through Hadoop and needs `spark`."""
@@ -217,6 +223,20 @@ class LocalStore:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "ab"):
                 os.utime(path)
+
+    def put_file(self, rel: str, local: str) -> None:
+        path = self._path(rel)
+        with _told("Writing a file", path), self._written(path, b"") as temporary:
+            os.chmod(temporary, 0o600)
+            with open(local, "rb") as source, open(temporary, "wb") as stream:
+                shutil.copyfileobj(source, stream)
+                os.fsync(stream.fileno())
+            _drop_checksum(path)
+            os.replace(temporary, path)
+            _sync_folder(os.path.dirname(path))
+
+    def fetch_file(self, rel: str, local: str) -> None:
+        shutil.copyfile(self._path(rel), local)
 
     def _path(self, rel: str) -> str:
         return os.path.join(self.root, below(rel)).rstrip("/") or "/"

@@ -163,6 +163,24 @@ class HadoopStore:
         else:  # object stores do not set times; writing the object does
             self.write_atomic(rel, self.read_bytes(rel))
 
+    def put_file(self, rel: str, local: str) -> None:
+        path, source = self._path(rel), self._jvm.org.apache.hadoop.fs.Path(f"file://{local}")
+        with self._writing("Writing a file", rel):
+            if self._scheme in PUT_IS_ATOMIC:
+                self._fs.copyFromLocalFile(False, True, source, path)
+                return
+            temporary = self._path(f"{self._parent(rel)}/{temporary_name(path.getName())}")
+            try:
+                self._fs.copyFromLocalFile(False, True, source, temporary)
+                self._replace(temporary, path)
+            finally:
+                self._fs.delete(temporary, False)
+
+    def fetch_file(self, rel: str, local: str) -> None:
+        with self._reading(rel), open(local, "wb") as stream:
+            for chunk in self._chunks(self._path(rel)):
+                stream.write(chunk)
+
     def _path(self, rel: str) -> Any:
         return self._jvm.org.apache.hadoop.fs.Path(self.uri(rel) if below(rel) else f"{self.root}/")
 

@@ -82,10 +82,18 @@ def _words(entry: Entry) -> str:
         if "publication_id" in content
         else []
     )
+    parts += [_campaign(content["campaign"])] if isinstance(content.get("campaign"), dict) else []
     monitored = content.get("monitoring") or {}
     parts += [f"{monitored['alarms']} alarms"] if monitored.get("alarms") else []
     outputs = content.get("outputs") or {}
     return "; ".join([*parts, f"{len(outputs):,} files written"])
+
+
+def _campaign(campaign: Mapping[str, Any]) -> str:
+    counts = campaign.get("counts") or {}
+    numbers = f", {counts.get('treated', 0):,} written to, {counts.get('holdout', 0):,} held out" if counts else ""
+    asked = "" if not counts or campaign.get("consent") else ", consent not asked"
+    return f"campaign {campaign.get('campaign_id')}{numbers}{asked}"
 
 
 def _read(content: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ from segengine.model.prediction import Behaviour, Prediction
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from segengine.config import Config
     from segengine.contract import CheckedCustomers, CheckedLines
     from segengine.features.catalog import Feature
     from segengine.features.prepare_fit import InputColumn
@@ -38,7 +39,16 @@ if TYPE_CHECKING:
     from segengine.runs.customers import Customers
     from segengine.runs.tables import Found
 
-__all__ = ["AHEAD_DAYS", "Past", "Then", "behaviours_of", "looked_back", "looking_back", "weights_for"]
+__all__ = [
+    "AHEAD_DAYS",
+    "Past",
+    "Then",
+    "behaviours_of",
+    "in_any_window",
+    "looked_back",
+    "looking_back",
+    "weights_for",
+]
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +61,17 @@ FEWEST_CUSTOMERS = 200
 """Fewer customers tell nothing: the interval of an eta squared would be as wide as the number itself."""
 
 RFM = ("recency_days", "frequency_orders", "monetary_total")
+
+
+def in_any_window(lines: DataFrame, config: Config) -> DataFrame:
+    """Checked lines, those from before the history window judged as if they were in it."""
+    from pyspark.sql import functions as F
+
+    back = F.coalesce(F.col("is_return"), F.lit(False)) & F.lit(config.quality.returns == "drop")
+    early = F.coalesce(F.col("rule") == "before_history", F.lit(False))
+    status = F.when(early & ~back, F.lit("used")).otherwise(F.col("status"))
+    rule = F.when(early, F.when(back, F.lit("returned"))).otherwise(F.col("rule"))
+    return lines.withColumns({"status": status, "rule": rule})
 
 
 @dataclass(frozen=True)
@@ -107,14 +128,10 @@ class Past:
         from pyspark.sql import functions as F
 
         lines, config = cast("CheckedLines", self.found.lines), self.job.config
-        back = F.coalesce(F.col("is_return"), F.lit(False)) & F.lit(config.quality.returns == "drop")
-        early = F.coalesce(F.col("rule") == "before_history", F.lit(False))
-        status = F.when(early & ~back, F.lit("used")).otherwise(F.col("status"))
-        rule = F.when(early, F.when(back, F.lit("returned"))).otherwise(F.col("rule"))
         rows = self.lines.where(F.unix_micros("ordered_at") < microseconds(at))
         return replace(
             lines,
-            lines=rows.withColumns({"status": status, "rule": rule}),
+            lines=in_any_window(rows, config),
             as_of=at,
             window_start=config.history_window.start(at),
             ignored_customers=(),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segengine import privacy
+from segengine.campaigns.manifest import is_own
 from segengine.config import Config
 from segengine.contract.values import canonical_text
 from segengine.errors import PublicationError
@@ -21,6 +22,7 @@ from segengine.publish.erase_delta import end_history, erase_delta, repin
 from segengine.publish.keys import customer_key
 from segengine.publish.lock import publication_lock
 from segengine.publish.publication import current
+from segengine.runs.erasing_campaigns import erase_campaigns, list_files
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -40,12 +42,16 @@ ERASED_TEXT = "(erased)"
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was erased. `record`: the number of the audit record that proves it, and holds no id."""
+    """What was erased. `record`: the number of the audit record that proves it, and holds no id.
+
+    `elsewhere`: exported lists that hold the customer and could not be written anew, as they were moved or changed.
+    """
 
     rows: int
     files_rewritten: int
     files_removed: int
     record: int
+    elsewhere: tuple[str, ...] = ()
 
 
 def forget(
@@ -73,14 +79,17 @@ def forget(
                 person = Person(published, _keys(job, published))
             with job.steps.step("Erasing") as step:
                 erased = _erase(job, person)
+                done, elsewhere = erase_campaigns(job.store, job.spark, person, canonical)
+                erased.add(done)
                 erased.add(_erase_texts(job.store, {canonical, published}))
                 step.rows_in = erased.rows
             moment, removed = dt.datetime.now(dt.UTC), sorted(set(erased.removed))
             wrote = [path for path in dict.fromkeys(erased.rewritten) if job.store.exists(path)]
             facts: dict[str, object] = {"run_id": job.run_id, "subject": token[:16], "rows": erased.rows}
             facts |= {"files": len(wrote + removed), "removed": removed, "made_anew": sorted(erased.made_anew)}
+            facts["elsewhere"] = elsewhere
             number = record(job.store, job.config, "erasure", facts, now=moment, wrote=wrote, spark=job.spark)
-        return Forgotten(erased.rows, len(wrote), len(removed), number)
+        return Forgotten(erased.rows, len(wrote), len(removed), number, tuple(elsewhere))
 
 
 def _keys(job: Job, published: str) -> frozenset[int]:
@@ -145,8 +154,10 @@ def _erase_texts(store: Store, ids: set[str]) -> Erased:
     What may not be changed (audit, models) must not have it: PublicationError when it does.
     """
     pattern = re.compile("|".join(rf"(?<![\w.-]){re.escape(one)}(?![\w.-])" for one in sorted(ids)))
-    erased, left = Erased(), []
+    erased, left, lists = Erased(), [], list_files(store)
     for entry in store.walk():
+        if is_own(entry.path) or entry.path in lists:  # no ids in the former, and none any more in the latter
+            continue
         if not entry.name.endswith(TEXTS) or "/_delta_log/" in entry.path or entry.size_bytes > LARGEST_TEXT_BYTES:
             continue
         text = store.read_bytes(entry.path).decode("utf-8", errors="surrogateescape")

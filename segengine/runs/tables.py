@@ -6,11 +6,12 @@ import datetime as dt
 from dataclasses import dataclass
 
 from segengine import contract, features, io
+from segengine.config import Config
 from segengine.job import Job
 from segengine.model.wording import wording
 from segengine.state import Night, check_night
 
-__all__ = ["Found", "read_and_check", "read_people"]
+__all__ = ["Found", "read_and_check", "read_lines", "read_people"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def read_and_check(job: Job) -> Found:
         return Found(None, people, features.moment(config, job.started_at), None)
     with job.steps.step("Checking transactions") as step:
         night, read = check_night(job) if config.incremental else (None, "")
-        lines = night.checked if night else _lines(job, people)
+        lines = night.checked if night else read_lines(job, people, config)
         step.rows_in = lines.rows_read
     return Found(lines, people, lines.as_of, lines.window_start, night, read)
 
@@ -54,8 +55,8 @@ def read_people(job: Job) -> contract.CheckedCustomers:
     return people
 
 
-def _lines(job: Job, people: contract.CheckedCustomers | None) -> contract.CheckedLines:
-    config = job.config
+def read_lines(job: Job, people: contract.CheckedCustomers | None, config: Config) -> contract.CheckedLines:
+    """Read the configured table of transactions and judge every row; `config` may have another `as_of` than the job."""
     assert config.tables.transactions is not None
     source = io.read_table(job.spark, config.tables.transactions, "transactions", config, work=job.work)
     job.add_source(source)

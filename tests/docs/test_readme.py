@@ -44,8 +44,8 @@ def test_every_command_of_the_readme_is_there_with_help():
 
 def test_every_command_has_help_that_says_what_it_does():
     assert {command.callback.__name__ for command in app.registered_commands} == {
-        "check", "demo", "explain", "forget", "history", "init", "monitor", "promote", "report", "rollback", "run",
-        "schema", "score", "stream", "train", "verify",
+        "check", "demo", "explain", "export", "forget", "history", "init", "monitor", "promote", "report", "rollback",
+        "run", "schema", "score", "stream", "train", "verify",
     }  # fmt: skip
     for command in app.registered_commands:
         assert len(command.callback.__doc__.strip()) > 20
