@@ -132,7 +132,7 @@ def table(then: Then, config: Config, recipes: Mapping[str, Any], k: int) -> Ite
         separations = [_separation(found, name, behaviour) for name in labels]
         texts = [f"{one.eta_squared:.3f} ({one.low:.3f} to {one.high:.3f})" for one in separations]
         yield f"| {title} | {separations[0].customers:,} | " + " | ".join(texts) + " |"
-    lifts = [f"{found[name].lift:.2f} ({found[name].lift_share:.1%})" if name in found else "" for name in labels]
+    lifts = [_lift(found[name]) if name in found else "" for name in labels]
     yield "| lift of the top segment (its share) | | " + " | ".join(lifts) + " |"
     for name, one in found.items():
         rivals = [rival for rival in labels if rival != name]
@@ -144,6 +144,10 @@ def table(then: Then, config: Config, recipes: Mapping[str, Any], k: int) -> Ite
                 for a in (against[rival] for rival in rivals)
             ]
             yield f"| {title} | " + " | ".join(told) + " |"
+
+
+def _lift(one: Prediction) -> str:
+    return "" if one.lift is None else f"{one.lift:.2f} ({one.lift_share:.1%})"
 
 
 def _separation(found: Mapping[str, Prediction], name: str, behaviour: str) -> Separation:

@@ -263,10 +263,10 @@ def looking_back(job: Job, found: Found, people: Customers) -> Iterator[Past | s
         yield "there are no transactions"
         return
     if config.segments.by is not None:
-        yield "it is not measured for segments by group"
+        yield "with segments.by each group would need baselines of its own, for which most groups are too small"
         return
     if found.night is not None:
-        yield "an incremental run reads new lines only"
+        yield "an incremental run reads new lines only, and looking back takes all of them"
         return
     if people.totals.assigned_customers < FEWEST_CUSTOMERS:
         yield f"there are {people.totals.assigned_customers:,} customers, and {FEWEST_CUSTOMERS} are needed"

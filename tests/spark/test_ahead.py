@@ -77,7 +77,7 @@ def test_a_model_tells_what_it_predicts_and_what_was_weighed(spark: SparkSession
     assert card["weights"]["picked"].startswith("automatically, as of 2023-07-05")
     assert card["weights"]["weights"]["rfm"] == 1.0
     assert len(card["weights"]["trials"]) > 3
-    assert "| log_revenue |" in (folder / "model_card.md").read_text()
+    assert "| log\\_revenue |" in (folder / "model_card.md").read_text()
     current = json.loads((tmp_path / "out" / "gold" / "current.json").read_text())
     table = pd.read_parquet(tmp_path / "out" / "gold" / current["folder"] / "prediction")
     assert set(table["behaviour"]) == {"log_revenue", "active_later", "log_order_value", "log_variety", "revenue"}

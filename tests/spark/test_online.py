@@ -12,6 +12,7 @@ import pytest
 from segengine.config import Prepare
 from segengine.demo import grocery
 from segengine.features.prepare_numbers import NumericInput, Preparation, VectorColumn
+from segengine.features.prepare_stages import FEATURES as FEATURES_COLUMN
 from segengine.io.files import LocalStore
 from segengine.model import bundle
 from segengine.model.pipeline import segment_pipeline
@@ -127,10 +128,13 @@ def test_every_household_of_the_grocery_data_scores_as_published_and_as_the_pipe
 
     loaded = load_config(grocery.prepare(tmp_path / "demo"))
     run(loaded, spark=spark)
-    published = read_current(spark, loaded.output, "assignments").where("segment_key is not null").toPandas()
+    rows = read_current(spark, loaded.output, "assignments").where("segment_key is not null")
+    model = bundle.load(LocalStore(loaded.output.path), "v0001", spark)
+    published = model.pipeline.transform(rows).drop(FEATURES_COLUMN).toPandas()
     assert len(published) > 2000
     scorer = load(loaded.output.path)
     got = scorer.score(published)
+    assert np.array_equal(got["segment_index"], published["prediction"])
     assert np.array_equal(got["segment_key"], published["segment_key"])
     assert np.array_equal(got["runner_up_key"], published["runner_up_key"])
     assert np.array_equal(got["is_outlier"], published["is_outlier"])
