@@ -9,7 +9,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MEDIUM", "MISSING", "OTHER", "SMALLEST_CELL", "band_names", "bands", "cramers_v", "hidden", "told_v"]
+__all__ = [
+    "MEDIUM",
+    "MISSING",
+    "OTHER",
+    "SMALLEST_CELL",
+    "band_names",
+    "bands",
+    "cramers_v",
+    "hidden",
+    "hidden_with_totals",
+    "told_v",
+]
 
 SMALLEST_CELL = 10
 """Fewer customers than this are not told: the rule of the UK's Office for National Statistics for linked data."""
@@ -50,6 +61,16 @@ def hidden(counts: Counts, smallest: int = SMALLEST_CELL) -> NDArray[np.bool_]:
     while _hide_beside(counts, dark, smallest) or _hide_around(counts, dark, smallest):
         pass
     return dark
+
+
+def hidden_with_totals(counts: Counts, smallest: int = SMALLEST_CELL) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which cells are not told, and which values' sums over all segments: those sums are one more row.
+
+    A column adds up to its sum as a row adds up to its segment's size: one more equation between cells, which may be
+    hidden too.
+    """
+    dark = hidden(np.vstack([counts, counts.sum(axis=0, keepdims=True)]), smallest)
+    return dark[:-1], dark[-1]
 
 
 def _hide_beside(counts: Counts, dark: NDArray[np.bool_], smallest: int) -> bool:

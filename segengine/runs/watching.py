@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,8 +132,8 @@ def _recent(job: Job, published: Publication) -> Recent | None:
     if not mapped:
         return None
     as_of = published.as_of
-    job.config = with_as_of(job.config, as_of.isoformat()).model_copy(update={"incremental": False})
-    found = read_and_check(job)
+    then = with_as_of(job.config, as_of.isoformat()).model_copy(update={"incremental": False})
+    found = read_and_check(replace(job, config=then))
     assert found.lines is not None
     with job.steps.step("Looking at the last month"):
         names = [name for name in mapped if name in found.lines.lines.columns]

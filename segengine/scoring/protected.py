@@ -11,7 +11,7 @@ import numpy as np
 from segengine.features.prepare_fit import InputColumn
 from segengine.features.prepare_sample import hash_sample
 from segengine.features.prepare_stages import quoted
-from segengine.model.mix import MISSING, OTHER, SMALLEST_CELL, band_names, bands, hidden, told_v
+from segengine.model.mix import MISSING, OTHER, SMALLEST_CELL, band_names, bands, hidden_with_totals, told_v
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -62,7 +62,7 @@ def protected_mix(
         counts = np.zeros((k, len(values)), dtype=np.int64)
         for segment, name, customers in counted.collect():
             counts[segment, values.index(name)] += customers
-        dark, dark_totals = hidden(counts, smallest), hidden(counts.sum(axis=0, keepdims=True), smallest)[0]
+        dark, dark_totals = hidden_with_totals(counts, smallest)
         strength[attribute] = told_v(counts, dark, dark_totals)
         rows += _rows(attribute, values, counts, dark, dark_totals, strength[attribute])
     return Mix(tuple(rows), strength)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats.contingency import association
 
-from segengine.model.mix import SMALLEST_CELL, band_names, bands, cramers_v, hidden, told_v
+from segengine.model.mix import SMALLEST_CELL, band_names, bands, cramers_v, hidden, hidden_with_totals, told_v
 
 tables = st.tuples(st.integers(2, 6), st.integers(2, 6)).flatmap(
     lambda shape: arrays(np.int64, shape, elements=st.integers(0, 60))
@@ -120,3 +120,33 @@ def test_bands_are_readable_spans():
     assert bands([1.0, 1.0]) == []
     assert band_names([]) == ["any"]
     assert bands([float("nan")]) == []
+
+
+def test_a_small_value_hides_another_one_of_all_customers_and_no_more():
+    counts = np.array([[40, 39, 1, 0], [30, 31, 2, 0], [20, 22, 1, 0]])
+    dark, dark_totals = hidden_with_totals(counts)
+    assert dark_totals.tolist() == [True, False, True, False]
+    assert told_v(counts, dark, dark_totals) is not None
+
+
+@given(tables)
+def test_sums_over_all_segments_are_told_only_where_no_small_number_follows(counts):
+    dark, dark_totals = hidden_with_totals(counts)
+    whole = np.vstack([counts, counts.sum(axis=0)])
+    unknown = np.vstack([dark, dark_totals])
+    assert not determined(whole, unknown)[(whole > 0) & (whole < SMALLEST_CELL)].any()
+
+
+def determined(whole, unknown):
+    """Which cells follow from what is told: sizes of segments, all customers, and columns that add up to their sum."""
+    at = [tuple(cell) for cell in np.argwhere(unknown)]
+    known = ~unknown
+    if at:
+        equations = [[float(r == row) for r, _ in at] for row in range(len(whole))]
+        last = len(whole) - 1
+        equations += [[(c == column) * (-1.0 if r == last else 1.0) for r, c in at] for column in range(whole.shape[1])]
+        _, sizes, basis = np.linalg.svd(np.array(equations))
+        free = basis[(sizes > 1e-9).sum() :]
+        for number, cell in enumerate(at):
+            known[cell] = not np.abs(free[:, number]).max(initial=0) > 1e-9
+    return known

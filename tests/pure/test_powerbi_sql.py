@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from segengine.report.powerbi import Published, project
-from segengine.report.powerbi.measures import checked
+from segengine.report.powerbi.measures import SELF_CHECK, checked
 from segengine.report.powerbi.measures_moves import MOVES
 from segengine.report.powerbi.paired import query, tables_of
 from segengine.report.powerbi.roles import DYNAMIC, TOLD
@@ -47,6 +47,17 @@ def database():
         [(1, JANUARY, 4, 50, 5, 4, 1), (2, JANUARY, 1, 10, 1, 1, 2), (1, FEBRUARY, 3, 60, 6, 2, 3),
          (2, FEBRUARY, 2, 12, 2, 1, 4), (3, FEBRUARY, 1, 100, 10, 1, 5)],
     )  # fmt: skip
+    found.execute(
+        'CREATE TABLE segment_profiles (segment_key INT, mean DOUBLE, median DOUBLE, "index" DOUBLE, z DOUBLE)'
+    )
+    found.executemany("INSERT INTO segment_profiles VALUES (?, ?, ?, ?, ?)", [(1, 1, 2, 50, -2), (2, 3, None, 150, 1)])
+    found.execute("CREATE TABLE protected_mix (segment_key INT, share DOUBLE)")
+    found.executemany("INSERT INTO protected_mix VALUES (?, ?)", [(1, 0.25), (1, None), (2, 0.75)])
+    for table, column in (("gates", "value"), ("prediction", "eta_squared")):
+        found.execute(f"CREATE TABLE {table} ({column} DOUBLE)")
+        found.execute(f"INSERT INTO {table} VALUES (0.5), (0.7), (NULL)")
+    found.execute("CREATE TABLE drift (as_of TIMESTAMP, value DOUBLE)")
+    found.executemany("INSERT INTO drift VALUES (?, ?)", [(JANUARY, 9), (FEBRUARY, 0.7), (FEBRUARY, None)])
     found.execute(
         "CREATE TABLE moves (as_of TIMESTAMP, from_segment_key INT, from_lane VARCHAR, to_segment_key INT, "
         "to_lane VARCHAR, customers BIGINT)"
@@ -100,6 +111,15 @@ def value(database, name, key=None, **changed):
         ("Revenue Change", 112, 10),
         ("Lifetime Value", 12, 3),
         ("Total Margin", 12, 6),
+        ("Feature Mean", 2, 1),
+        ("Feature Median", 2, 2),
+        ("Feature Index", 100, 50),
+        ("Feature Difference", -0.5, -2),
+        ("Strongest Difference", 2, 2),
+        ("Protected Share", 0.5, 0.25),
+        ("Gate Value", 0.7, 0.7),
+        ("Explained Variance", 0.7, 0.7),
+        ("Drift", 0.7, 0.7),
     ],
 )
 def test_what_a_measure_must_show(database, name, everybody, first):
@@ -133,6 +153,10 @@ def test_totals_and_rows_must_show_the_same(database, name):
     totals = measures(published(customers=2_000_000))
     for key in (None, 1, 2, 3):
         assert values(database, totals[name].sql.query(key)) == values(database, measures()[name].sql.query(key))
+
+
+def test_every_measure_but_those_of_the_state_has_a_paired_sql():
+    assert [m.name for m in measures().values() if m.sql is None] == ["Data as of", "Publication", SELF_CHECK]
 
 
 def test_one_query_holds_them_all_and_reads_only_published_tables():

@@ -104,6 +104,10 @@ def _changing(name: str, column: str, number: str, change: str) -> list[Measure]
     ]
 
 
+def _profile(column: str) -> Sql:
+    return Sql(f"avg({column})", "{segment_profiles}", "segment_key")
+
+
 PROFILES = (
     Measure(
         "Feature Mean",
@@ -111,6 +115,7 @@ PROFILES = (
         "Mean of a feature, in its own unit.",
         "Profile",
         "number",
+        _profile("mean"),
     ),
     Measure(
         "Feature Median",
@@ -118,6 +123,7 @@ PROFILES = (
         "Median of a feature, in its own unit.",
         "Profile",
         "number",
+        _profile("median"),
     ),
     Measure(
         "Feature Index",
@@ -125,6 +131,7 @@ PROFILES = (
         "Mean of a feature where 100 is the mean of all customers.",
         "Profile",
         "count",
+        _profile("index"),
     ),
     Measure(
         "Feature Difference",
@@ -132,6 +139,7 @@ PROFILES = (
         "How far the mean of a feature is from that of all customers, in standard deviations.",
         "Profile",
         "number",
+        _profile("z"),
         synonyms=("z score", "what drives"),
     ),
     Measure(

@@ -129,6 +129,7 @@ QUALITY = (
         "What a gate of the model measured.",
         "Model",
         "number",
+        Sql("max(value)", "{gates}"),
     ),
     Measure(
         "Explained Variance",
@@ -136,6 +137,7 @@ QUALITY = (
         "Share of the variance of what customers did next that the segments explain.",
         "Model",
         "share",
+        Sql("max(eta_squared)", "{prediction}"),
     ),
     Measure(
         "Protected Share",
@@ -143,6 +145,7 @@ QUALITY = (
         "Share of a segment's customers with a protected value; small cells are left empty.",
         "Protected",
         "share",
+        Sql("avg(share)", "{protected_mix}", "segment_key"),
     ),
     Measure(
         "Drift",
@@ -151,6 +154,7 @@ QUALITY = (
         "How far the newest customers are from those of training or of an earlier moment, in the unit of the measure.",
         "Model",
         "number",
+        Sql("max(value)", _newest("drift")),
     ),
 )
 """What became of the rows and the money that were read, and how good the model is."""
