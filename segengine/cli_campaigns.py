@@ -32,7 +32,8 @@ Holdout = Annotated[
     typer.Option("--holdout", metavar="SHARE", help="The share not to write to; campaigns.holdout_share when absent."),
 ]
 Columns = Annotated[
-    str | None, typer.Option("--columns", metavar="A,B", help="Some of campaigns.contact; all of them when absent.")
+    str | None,
+    typer.Option("--columns", metavar="A,B", help="Some of campaigns.contact, the address first; all when absent."),
 ]
 NoConsentCheck = Annotated[
     bool, typer.Option("--no-consent-check", help="For lists that need no consent; the audit trail says so.")
@@ -79,7 +80,7 @@ def export(
         print(dumps({**asdict(made), "notes": notes}, indent=2, ensure_ascii=False))
     elif not quiet:
         place = f"{made.export['folder'] or loaded.output.path}/{made.export['file']}"
-        show_export(made, place, notes, loaded.campaigns.days, str(config), wide(Console()))
+        show_export(made, place, notes, loaded, str(config), wide(Console()))
 
 
 @app.command()
@@ -112,7 +113,7 @@ def result(
     if json:
         print(dumps(asdict(found), indent=2, ensure_ascii=False))
     elif not quiet:
-        show_result(found, wide(Console()))
+        show_result(found, loaded.timezone, wide(Console()))
 
 
 @app.command("list")

@@ -32,7 +32,7 @@ OUTCOMES: Mapping[str, str] = {
     "no_longer_in_source": "no longer in the customers table",
     "suppressed": "erased, or on an ignore_customers list",
     "rejected": "rows that contradict each other or fail a rule",
-    "no_contact": "none of the contact columns has a value",
+    "no_contact": "no value in the first contact column",
 }
 """What becomes of a customer of the segments: exactly one of these."""
 _OWN = re.compile(rf"{FOLDER}/[^/]+/(manifest\.json|result\.json|cohort/.*)")

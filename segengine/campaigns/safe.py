@@ -2,8 +2,8 @@
 
 A cell that starts with = + - @ (their wide forms too), with or without blanks before it, or with a tab or a line break,
 gets an apostrophe in front, as OWASP says (CSV Injection). So does what follows a separator or a line break inside the
-text: a spreadsheet of another language splits cells there. Plain numbers, such as -5 or +4917612345678, are numbers and
-no formulas, and stay.
+text: a spreadsheet of another language splits cells there. Plain numbers, such as -5 or +49 171 555, have no operator
+but their sign, and stay.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BEFORE = r"[\x00-\x08\x0B\x0C\x0E-\x20\x{00A0}\x{200B}-\x{200F}\x{FEFF}\"]*"
 """What a spreadsheet may swallow before it looks at a cell; tabs and line breaks are separators."""
 _AT_START = f"^({_BEFORE}{_TRIGGER}|[\\t\\r\\n])"
 _INSIDE = f"([,;|\\t\\r\\n])({_BEFORE}{_TRIGGER})"
-_NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?$"
+_NUMBER = r"^[+-]?[0-9]+([. \x{00A0}][0-9]+)*$"
 
 
 def neutral(texts: pa.Array) -> pa.Array:

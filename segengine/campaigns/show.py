@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -15,6 +16,7 @@ from segengine.campaigns.manifest import OUTCOMES, Campaign
 from segengine.campaigns.uplift import Compared, Interval, smallest_share_told
 
 if TYPE_CHECKING:
+    from segengine.config import Config
     from segengine.runs.campaign_results import CampaignResult
 
 __all__ = ["show_campaigns", "show_export", "show_result"]
@@ -28,7 +30,7 @@ STYLES = {"more": "green", "less": "red", "too small to tell": "yellow"}
 
 
 def show_export(
-    campaign: Campaign, list_place: str, notes: Sequence[str], days: int, config_file: str, console: Console
+    campaign: Campaign, list_place: str, notes: Sequence[str], config: Config, config_file: str, console: Console
 ) -> None:
     """Print what became of every customer, where the list is, and what the campaign will be able to tell."""
     table = _table("", *(Text(str(segment["segment_id"])) for segment in campaign.segments), "all")
@@ -44,8 +46,14 @@ def show_export(
     if campaign.consent is None:
         parts.append(Text("Consent was not asked for (--no-consent-check); the audit trail says so.", style="yellow"))
     parts += [Text(f"Note: {note}", style="yellow") for note in notes]
-    parts.append(Text(f"In {days} days: segengine campaign result {config_file} {campaign.campaign_id}"))
-    _panel(f"segengine export: campaign {campaign.campaign_id}, segments as of {campaign.as_of[:10]}", parts, console)
+    parts.append(
+        Text(f"In {config.campaigns.days} days: segengine campaign result {config_file} {campaign.campaign_id}")
+    )
+    _panel(
+        f"segengine export: campaign {campaign.campaign_id}, segments as of {_day(campaign.as_of, config.timezone)}",
+        parts,
+        console,
+    )
 
 
 def _power(campaign: Campaign) -> str:
@@ -58,8 +66,8 @@ def _power(campaign: Campaign) -> str:
     )
 
 
-def show_result(result: CampaignResult, console: Console) -> None:
-    """Print both groups, differences with their intervals, and the verdict."""
+def show_result(result: CampaignResult, timezone: str, console: Console) -> None:
+    """Print both groups, differences with their intervals, and the verdict; days are those of the zone."""
     head = _table("", "customers", "bought", "orders", "revenue")
     for name, group in (("written to", result.treated), ("held out", result.holdout)):
         revenue = f"{group['revenue']:,.2f} {result.currency}"
@@ -76,17 +84,15 @@ def show_result(result: CampaignResult, console: Console) -> None:
         parts.append(Text("Of several segments one may differ by chance: trust the whole first.", style="dim"))
     parts += [Text(f"Note: {note}", style="yellow") for note in result.notes]
     days = (_moment(result.until) - _moment(result.start)).total_seconds() / 86_400
-    title = (
-        f"segengine campaign result: {result.campaign_id}, {days:.0f} of {result.days} days from {result.start[:10]}"
-    )
-    _panel(title, parts, console)
+    span = f"{days:.0f} of {result.days} days from {_day(result.start, timezone)}"
+    _panel(f"segengine campaign result: {result.campaign_id}, {span}", parts, console)
 
 
 def _compared(compared: Sequence[Compared], currency: str) -> Table:
     table = _table("", "written to", "held out", "difference (95 %)", "uplift (95 %)", "found from", "verdict")
     for one in compared:
         share = one.measure == "share_who_bought"
-        told = "" if one.smallest_told is None else _value(one.smallest_told, share)
+        told = "" if one.smallest_told is None else _value(one.smallest_told, share).replace(" %", " pts")
         table.add_row(
             MEASURES[one.measure],
             _value(one.treated, share),
@@ -153,6 +159,11 @@ def _table(first: str, *names: str | Text) -> Table:
 def _panel(title: str, parts: Sequence[RenderableType], console: Console) -> None:
     spaced = [item for part in parts for item in (part, Text())][:-1]
     console.print(Panel(Group(*spaced), title=Text(title), title_align="left", border_style="cyan"))
+
+
+def _day(text: str, timezone: str) -> str:
+    """The day of a moment, where days are counted."""
+    return f"{_moment(text).astimezone(ZoneInfo(timezone)):%Y-%m-%d}"
 
 
 def _moment(text: str) -> dt.datetime:

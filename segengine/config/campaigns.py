@@ -25,8 +25,8 @@ class Campaigns(Part):
     contact: Attributes = Field(
         {},
         validate_default=True,
-        description="Columns of the customers table that an exported list may hold. They are read when a list is "
-        "exported, and are in no published table.",
+        description="Columns of the customers table that an exported list may hold, the first being where it is sent "
+        "to: who has none is not on the list. They are read when a list is exported, and are in no published table.",
     )
     consent: Expression | None = Field(
         None,

@@ -73,7 +73,7 @@ def _outcome(job: Job, campaign_id: str, share: float, contacts: Sequence[str]) 
     ignored = listed_ids([name for table in tables if table for name in table.ignore_customers], job.config)
     suppressed = F.coalesce(F.col("is_forgotten"), F.lit(False))
     suppressed = suppressed | F.col("customer_id").isin(*ignored) if ignored else suppressed
-    unreachable = F.coalesce(*contacts, F.lit(None)).isNull() if contacts else F.lit(False)
+    unreachable = F.col(contacts[0]).isNull() if contacts else F.lit(False)
     held = unit_column(campaign_id, F.col("customer_key")) < F.lit(share)
     return (
         F.when(suppressed, F.lit("suppressed"))

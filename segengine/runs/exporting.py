@@ -76,8 +76,8 @@ def export(
 
     The real id and the contact columns come from the customers table as it is now, where consent is asked anew.
     `campaign`: its name; made of the first segment and the date when absent. `to`: the file to write, which must not be
-    there yet; below the output's campaigns when absent. `columns`: some of campaigns.contact; all when absent. When
-    anything fails there is neither list nor campaign. With the campaign comes what is to be noted of it.
+    there yet; below the output's campaigns when absent. `columns`: some of campaigns.contact, the address first; all
+    when absent. When anything fails there is neither list nor campaign. With the campaign comes what is to be noted.
     Raises ConfigError for what cannot be asked, InputError when nobody is left to write to, QualityError when customers
     do not add up.
     """

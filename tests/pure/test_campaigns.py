@@ -163,7 +163,7 @@ def test_a_ratio_to_nothing_is_none_and_one_without_an_upper_limit_has_none():
 
 FORMULAS = (
     "=1+1", "+1+1", "-1-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\u00a0=1", "\ufeff=1", "\uff1d1", "\uff0b1",
-    '=cmd|\' /C calc\'!A0', "+49 171 55", '"=1"', "-", "\tplain",
+    '=cmd|\' /C calc\'!A0', "+49-171-55", "+1 (30) 5", '"=1"', "-", "\tplain",
 )  # fmt: skip
 
 
@@ -174,7 +174,20 @@ def test_what_a_spreadsheet_could_take_for_a_formula_starts_with_an_apostrophe(t
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Ada", "ada@example.org", "-5", "+4917155512345", "-12.50", "O'Neil", "a-b", "Main St 4, Rome"]
+    "text",
+    [
+        "",
+        "Ada",
+        "ada@example.org",
+        "-5",
+        "+4917155512345",
+        "-12.50",
+        "+49 171 55",
+        "1.234.567",
+        "O'Neil",
+        "a-b",
+        "Main St 4, Rome",
+    ],
 )
 def test_what_is_harmless_stays_as_it_is(text):
     assert neutral_text(text) == text
@@ -192,7 +205,7 @@ def test_no_text_begins_a_cell_as_a_formula(text):
     import re
 
     safe = neutral_text(text)
-    if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text):
+    if not re.fullmatch("[+-]?[0-9]+([. \u00a0][0-9]+)*", text):
         for cell in re.split("[,;|\t\r\n]", safe):
             assert not re.match('[\\s\u00a0"]*[=+\\-@\uff1d]', cell)
 
