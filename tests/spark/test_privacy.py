@@ -112,7 +112,7 @@ def test_neither_the_plan_shows_the_key_nor_who_is_forgotten(
         assert text not in plan
 
 
-@pytest.mark.parametrize(("form", "pseudonymise"), [("parquet", "false"), ("delta", "false"), ("delta", "true")])
+@pytest.mark.parametrize(("form", "pseudonymise"), [("parquet", "false"), ("delta", "true")])
 def test_a_forgotten_customer_is_gone_byte_for_byte_and_stays_away(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, pseudonymise: str
 ) -> None:
