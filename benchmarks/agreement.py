@@ -4,7 +4,8 @@ python -m benchmarks.agreement conf/online_retail.yaml segengine-demo/grocery.ya
 
 Each output must hold a publication (`segengine run CONFIG`). Every published customer with a segment is scored again by
 the saved PipelineModel of the version that published it, by batch scoring, and by `segengine.scoring.online`, all from
-the published features. Exit code 1 when a label differs anywhere, or a distance by more than 1e-9.
+the published features. Exit code 1 when a label differs anywhere, or a distance by more than 1e-9. Customers are held
+in memory: meant for outputs of up to a few million.
 """
 
 from __future__ import annotations

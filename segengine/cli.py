@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -20,9 +19,8 @@ from segengine.cli_campaigns import export
 from segengine.cli_oversight import forget, history, monitor, verify
 from segengine.commands import promote, rollback
 from segengine.config.redaction import without_secrets
-from segengine.connect import REMOTE
 from segengine.errors import ConfigError, InfrastructureError, SegengineError
-from segengine.shell import AsOf, ConfigFile, Json, Quiet, Remote, Verbose, logging_to, wide
+from segengine.shell import AsOf, ConfigFile, Json, Quiet, Remote, Verbose, at_work, logging_to, wide, work_on
 
 __all__ = ["app", "main"]
 
@@ -94,8 +92,7 @@ def init(
     from segengine.propose.show import ask_on, show
 
     console, out = Console(stderr=True, quiet=quiet), Console()
-    if remote is not None:
-        os.environ[REMOTE] = remote
+    work_on(remote)
     asks = sys.stdin.isatty() and out.is_terminal and not yes and not quiet
     with logging_to(verbose, None), ProgressBar(console) as bar:
         ask = ask_on(out, bar) if asks else None
@@ -214,13 +211,10 @@ def stream(
     quiet: Quiet = False,
 ) -> None:
     """Score customers as their lines arrive, into a Delta table; without --every what is there, and then end."""
-    from segengine.config import load
-    from segengine.progress import ProgressBar
     from segengine.stream import stream as follow
     from segengine.stream import stream_rows
 
-    loaded, console = load(config), Console(stderr=True, quiet=quiet)
-    with logging_to(verbose, loaded.output.path), ProgressBar(console) as bar:
+    with at_work(config, verbose=verbose, quiet=quiet) as (loaded, bar):
         if rows is not None:
             where = stream_rows(loaded, rows, every=every, model=model, listener=bar)
             text = f"Scored rows are in {where} (Delta)."
@@ -251,8 +245,7 @@ def explain(
     from segengine import runs
     from segengine.report.explained import show_explanation
 
-    if remote is not None:
-        os.environ[REMOTE] = remote
+    work_on(remote)
     with logging_to(verbose, None):
         found = runs.explain(config, customer_id)
     if json:
@@ -355,16 +348,10 @@ def _recipe(
     **options: Any,
 ) -> None:
     """Run a recipe with a progress bar on standard error, then print its summary on standard output."""
-    from segengine.config import load
-    from segengine.progress import ProgressBar
     from segengine.report.terminal import as_json as summary_as_json
     from segengine.report.terminal import show
 
-    console = Console(stderr=True, quiet=quiet)
-    if remote is not None:
-        os.environ[REMOTE] = remote
-    config = load(config_file)
-    with logging_to(verbose, config.output.path), ProgressBar(console) as bar:
+    with at_work(config_file, verbose=verbose, quiet=quiet, remote=remote) as (config, bar):
         summary = recipe(config, listener=bar, **options)
     if as_json:
         print(summary_as_json(summary))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from json import dumps
 from typing import Annotated
@@ -10,8 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from segengine.connect import REMOTE
-from segengine.shell import ConfigFile, Json, Quiet, Remote, Verbose, logging_to, wide
+from segengine.shell import ConfigFile, Json, Quiet, Remote, Verbose, at_work, wide
 
 __all__ = ["app", "export"]
 
@@ -57,14 +55,9 @@ def export(
     """Write the customers of segments to a list: consent asked anew, a share held out, the cohort kept to compare."""
     from segengine import runs
     from segengine.campaigns.show import show_export
-    from segengine.config import load
-    from segengine.progress import ProgressBar
 
-    if remote is not None:
-        os.environ[REMOTE] = remote
-    loaded = load(config)
     names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
-    with logging_to(verbose, loaded.output.path), ProgressBar(Console(stderr=True, quiet=quiet)) as bar:
+    with at_work(config, verbose=verbose, quiet=quiet, remote=remote) as (loaded, bar):
         made, notes = runs.export(
             loaded,
             segments=segment,
@@ -102,13 +95,8 @@ def result(
     """Compare those written to with those held out: uplift with interval, or too small to tell."""
     from segengine import runs
     from segengine.campaigns.show import show_result
-    from segengine.config import load
-    from segengine.progress import ProgressBar
 
-    if remote is not None:
-        os.environ[REMOTE] = remote
-    loaded = load(config)
-    with logging_to(verbose, loaded.output.path), ProgressBar(Console(stderr=True, quiet=quiet)) as bar:
+    with at_work(config, verbose=verbose, quiet=quiet, remote=remote) as (loaded, bar):
         found = runs.campaign_result(loaded, campaign, days=days, start=start, listener=bar)
     if json:
         print(dumps(asdict(found), indent=2, ensure_ascii=False))

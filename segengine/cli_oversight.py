@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict
 from json import dumps
@@ -11,9 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from segengine.connect import REMOTE
 from segengine.errors import RetrainNeeded, TamperedError
-from segengine.shell import ConfigFile, Json, Quiet, Remote, Verbose, logging_to, wide
+from segengine.shell import ConfigFile, Json, Quiet, Remote, Verbose, at_work, wide
 
 __all__ = ["forget", "history", "monitor", "verify"]
 
@@ -30,14 +28,9 @@ def monitor(
 ) -> None:
     """Have the data, or the split, moved since the training and since last year? Leaves with 7 when to retrain."""
     from segengine import runs
-    from segengine.config import load
     from segengine.monitoring.show import as_json, show
-    from segengine.progress import ProgressBar
 
-    if remote is not None:
-        os.environ[REMOTE] = remote
-    loaded = load(config)
-    with logging_to(verbose, loaded.output.path), ProgressBar(Console(stderr=True, quiet=quiet)) as bar:
+    with at_work(config, verbose=verbose, quiet=quiet, remote=remote) as (loaded, bar):
         found = runs.monitor(loaded, listener=bar)
     if json:
         print(as_json(found.as_of, found.model_version, found.readings, found.reasons))
@@ -94,15 +87,13 @@ def forget(
 ) -> None:
     """Erase a customer from every table, version, quarantine and file, for good; later runs leave the customer out."""
     from segengine import runs
-    from segengine.config import load
-    from segengine.progress import ProgressBar
 
-    loaded = load(config)
-    if customer_id == "-":
-        customer_id = sys.stdin.readline().rstrip("\r\n")
-    if not yes:
-        typer.confirm("Erase this customer for good?", abort=True)
-    with logging_to(verbose, loaded.output.path), ProgressBar(Console(stderr=True, quiet=quiet)) as bar:
+    with at_work(config, verbose=verbose, quiet=quiet) as (loaded, bar):
+        if customer_id == "-":
+            customer_id = sys.stdin.readline().rstrip("\r\n")
+        if not yes:
+            with bar.paused():
+                typer.confirm("Erase this customer for good?", abort=True)
         done = runs.forget(loaded, customer_id, listener=bar)
     if not quiet:
         told = f"{done.rows:,} rows erased, {done.files_rewritten:,} files written anew, {done.files_removed:,} removed"

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segengine.shell import ConfigFile, Quiet
+
 if TYPE_CHECKING:
     from segengine.model.promotion import Change
 
 __all__ = ["promote", "rollback"]
-
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.", show_default=False)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
 
 def promote(

@@ -8,14 +8,19 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from segengine.config.redaction import without_secrets
+from segengine.connect import REMOTE
 
-__all__ = ["AsOf", "ConfigFile", "Json", "Quiet", "Remote", "Verbose", "logging_to", "wide"]
+if TYPE_CHECKING:
+    from segengine.config import Config
+    from segengine.progress import ProgressBar
+
+__all__ = ["AsOf", "ConfigFile", "Json", "Quiet", "Remote", "Verbose", "at_work", "logging_to", "wide", "work_on"]
 
 LOG_FILE = "segengine.log"
 
@@ -42,6 +47,26 @@ class _Redacting(logging.Formatter):
 def wide(out: Console) -> Console:
     """The terminal as it is; a file or pipe as wide as COLUMNS says."""
     return out if out.is_terminal else Console(width=int(os.environ.get("COLUMNS", "140")))
+
+
+def work_on(remote: str | None) -> None:
+    """Sessions are opened on this Spark Connect server from now on, if one is named."""
+    if remote is not None:
+        os.environ[REMOTE] = remote
+
+
+@contextlib.contextmanager
+def at_work(
+    config: Path, *, verbose: bool, quiet: bool, remote: str | None = None
+) -> Iterator[tuple[Config, ProgressBar]]:
+    """The configuration, and a progress bar on standard error while the block works on it and its steps are logged."""
+    from segengine.config import load
+    from segengine.progress import ProgressBar
+
+    work_on(remote)
+    loaded = load(config)
+    with logging_to(verbose, loaded.output.path), ProgressBar(Console(stderr=True, quiet=quiet)) as bar:
+        yield loaded, bar
 
 
 @contextlib.contextmanager

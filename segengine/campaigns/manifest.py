@@ -102,7 +102,7 @@ def read_campaign(store: Store, campaign_id: str) -> Campaign:
         plain = json.loads(store.read_bytes(path))
         return Campaign(**{field.name: plain[field.name] for field in fields(Campaign)})
     except FileNotFoundError:
-        known = [entry.name for entry in store.list(FOLDER) if store.exists(f"{entry.path}/manifest.json")]
+        known = _names(store)
         raise ConfigError(
             "There is no such campaign.",
             where=store.uri(FOLDER),
@@ -120,5 +120,10 @@ def read_campaign(store: Store, campaign_id: str) -> Campaign:
 
 def listed(store: Store) -> list[Campaign]:
     """All campaigns, the oldest first."""
-    names = [entry.name for entry in store.list(FOLDER) if store.exists(f"{entry.path}/manifest.json")]
-    return sorted((read_campaign(store, name) for name in names), key=lambda one: (one.created_at, one.campaign_id))
+    return sorted(
+        (read_campaign(store, name) for name in _names(store)), key=lambda one: (one.created_at, one.campaign_id)
+    )
+
+
+def _names(store: Store) -> list[str]:
+    return [entry.name for entry in store.list(FOLDER) if store.exists(f"{entry.path}/manifest.json")]

@@ -26,6 +26,8 @@ __all__ = ["Contacts", "contact_column", "read_contacts"]
 REAL = "_segengine_real_id"
 ID = "_segengine_customer_id"
 MOST_FORGOTTEN = 1_000_000
+"""Ids of the erased that are held in memory; whoever is beyond them is told as no longer in the table, and as little on
+the list."""
 AT = "tables.customers."
 
 

@@ -78,7 +78,11 @@ def campaign_result(
     if not isinstance(config, Config):
         config = load(config)
     if config.tables.transactions is None:
-        raise ConfigError("There are no transactions to see what anybody bought.", where="tables.transactions")
+        raise ConfigError(
+            "There are no transactions to see what anybody bought.",
+            where="tables.transactions",
+            todo="Describe the table of order lines: what came of a campaign is counted in it.",
+        )
     with open_job("campaign result", config, steps=3, spark=spark, as_of=None, now=now, listener=listener) as job:
         campaign = read_campaign(job.store, campaign_id)
         _require_cohort(job, campaign)

@@ -121,10 +121,13 @@ def cohort(job: Job, ids: Mapping[int, tuple[str, str]]) -> DataFrame:
 
 
 def batches(
-    job: Job, columns: Sequence[str], ids: Mapping[int, tuple[str, str]], folder: str
+    job: Job, columns: Sequence[str], contacts: int, ids: Mapping[int, tuple[str, str]], folder: str
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of the list in the order they were staged in, a file at a time: id, contacts, segment's id and name."""
-    names = [contact_column(place) for place in range(len(columns) - 3)]
+    """The rows of the list in the order they were staged in, a file at a time.
+
+    `columns`: what they are called: id, so many `contacts`, the segment's id and name (`ids`: segment_key -> these).
+    """
+    names = [contact_column(place) for place in range(contacts)]
     keys = pa.array(sorted(ids), pa.int64())
     texts = [pa.array([ids[key][place] for key in sorted(ids)], pa.string()) for place in (0, 1)]
     local = os.path.join(folder, "staged.parquet")

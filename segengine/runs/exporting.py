@@ -37,8 +37,6 @@ __all__ = ["export", "list_campaigns"]
 
 HEAD = ("customer_id",)
 TAIL = ("segment_id", "segment")
-STAGED_ROWS = 500_000
-"""Rows of a file that the list is written from, one file in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -295,25 +293,8 @@ def _write(
     for entry in job.store.list(cohort_of(campaign_id)):
         if not entry.name.endswith(".parquet"):
             job.store.delete(entry.path)
-    with tempfile.TemporaryDirectory(prefix="segengine-list-") as folder:
-        local = os.path.join(folder, f"list.{asked.form}")
-        rows = write_list(asked.form, local, asked.columns, batches(job, asked.columns, ids, folder), job.started_at)
-        if rows != sum(found["treated"] for found in counts.values()):
-            raise QualityError(
-                "The list does not have the rows it should have.", found=f"{rows:,} rows", todo="Run again."
-            )
-        target.put_file(name, local)
-        written: dict[str, Any] = {
-            "folder": None if target is job.store else target.root,
-            "file": name,
-            "format": asked.form,
-        }
-        written |= {
-            "columns": list(asked.columns),
-            "rows": rows,
-            "bytes": os.path.getsize(local),
-            "sha256": target.sha256(name),
-        }
+    totals = {outcome: sum(found[outcome] for found in counts.values()) for outcome in OUTCOMES}
+    written = _write_list(job, asked, ids, totals["treated"], target, name)
     campaign = Campaign(
         campaign_id=campaign_id,
         name=job.config.name,
@@ -326,8 +307,8 @@ def _write(
         segments=tuple(
             {"segment_key": key, "segment_id": ids[key][0], "name": ids[key][1], **counts[key]} for key in sorted(ids)
         ),
-        customers=sum(sum(found.values()) for found in counts.values()),
-        counts={outcome: sum(found[outcome] for found in counts.values()) for outcome in OUTCOMES},
+        customers=sum(totals.values()),
+        counts=totals,
         holdout_share=asked.holdout_share,
         consent=asked.consent,
         pseudonym_check=privacy.check_of(privacy.key_of(job.config)) if job.config.privacy.pseudonymise else None,
@@ -336,3 +317,27 @@ def _write(
     )
     save_campaign(job.store, campaign)
     return campaign
+
+
+def _write_list(
+    job: Job, asked: _Asked, ids: Mapping[int, tuple[str, str]], treated: int, target: Store, name: str
+) -> dict[str, Any]:
+    """Write the list on this machine and put it where it belongs; what the manifest says of it."""
+    with tempfile.TemporaryDirectory(prefix="segengine-list-") as folder:
+        local = os.path.join(folder, f"list.{asked.form}")
+        listed_rows = batches(job, asked.columns, len(asked.contact), ids, folder)
+        rows = write_list(asked.form, local, asked.columns, listed_rows, job.started_at)
+        if rows != treated:
+            raise QualityError(
+                "The list does not have the rows it should have.", found=f"{rows:,} rows", todo="Run again."
+            )
+        target.put_file(name, local)
+        return {
+            "folder": None if target is job.store else target.root,
+            "file": name,
+            "format": asked.form,
+            "columns": list(asked.columns),
+            "rows": rows,
+            "bytes": os.path.getsize(local),
+            "sha256": target.sha256(name),
+        }

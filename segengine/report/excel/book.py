@@ -21,10 +21,10 @@ HEADER_ROW = 4
 LONGEST_TEXT = 16_000
 """Excel takes 32,767 UTF-16 units in a cell; so many characters never have more."""
 LONGEST_HEADER = 200
-WIDEST, WIDE = 44, 60
-"""Characters in a line of a column: at most, and where its text is broken into lines."""
-LINE = 15
-"""Points of a line's height."""
+WIDEST_CHARACTERS, LONG_CHARACTERS = 44, 60
+"""In a line of a column: at most, and where its text is broken into lines."""
+LINE_POINTS, HIGHEST_POINTS = 15, 409
+"""Height of a line, and the greatest of a row."""
 UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """Control characters, halves of pairs and what XML does not have."""
 RISKY = ("=", "+", "-", "@", "\t")
@@ -155,7 +155,7 @@ class Sheet:
                 self.page.conditional_format(first, place, last, place, _bar(column.bar))
         self._heighten(top, titles)
         for row, values in enumerate(rows, first):
-            self._heighten(row, [v for v, c in zip(values, columns, strict=True) if c.kind == "long"], WIDE)
+            self._heighten(row, [v for v, c in zip(values, columns, strict=True) if c.kind == "long"], LONG_CHARACTERS)
         if not self.tables:
             self.page.repeat_rows(top)
         self.tables.append((name, tuple(columns)))
@@ -195,17 +195,17 @@ class Sheet:
                 wide = (width or self._widths[place]) - 2
                 lines = max(lines, sum(max(1, math.ceil(len(part) / wide)) for part in plain.splitlines()))
         if lines > 1:
-            self.page.set_row(row, min(409, LINE * lines))
+            self.page.set_row(row, min(HIGHEST_POINTS, LINE_POINTS * lines))
 
     def _fit(self, place: int, title: str, column: Column, values: Sequence[Value]) -> None:
         """Wide enough for what the column shows, as far as that is reasonable; a header may break between words."""
         if column.kind == "long":
-            needed = float(WIDE)
+            needed = float(LONG_CHARACTERS)
         else:
             plain = [value.value if isinstance(value, Styled) else value for value in values]
             lengths = [_shown_length(value) for value in plain]
             words = [len(word) for word in title.split()]
-            needed = min(WIDEST, max([*lengths, *words, min(len(title), 16)]) + 4)
+            needed = min(WIDEST_CHARACTERS, max([*lengths, *words, min(len(title), 16)]) + 4)
         self._widths[place] = max(self._widths.get(place, 8.0), needed)
         self.page.set_column(place, place, self._widths[place])
 

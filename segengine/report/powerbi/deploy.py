@@ -28,7 +28,7 @@ GUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 LOCAL_ONLY = (".pbi/", "/.pbi/")
 """What Desktop keeps of one person's session."""
 REFRESH_SCOPE = "https://analysis.windows.net/powerbi/api/.default"
-SECONDS = 60
+ANSWER_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _refresh(root: str, done: Deployed, credential: Any, *, on_capacity: bool) -
     try:
         headers["Authorization"] = f"Bearer {credential.get_token(REFRESH_SCOPE).token}"
         asked = urllib.request.Request(url, json.dumps(wish).encode(), headers, method="POST")
-        with urllib.request.urlopen(asked, timeout=SECONDS):
+        with urllib.request.urlopen(asked, timeout=ANSWER_SECONDS):
             return
     except urllib.error.HTTPError as error:
         found = f"{error.code} {error.read(2000).decode(errors='replace')}"
