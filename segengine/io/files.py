@@ -86,7 +86,10 @@ class Store(Protocol):
         """Set a file's modification time to now; make an empty file when there is none."""
 
     def put_file(self, rel: str, local: str) -> None:
-        """Write or replace a file by one of this machine, as `write_atomic` does; its owner alone may read it."""
+        """Write or replace a file by one of this machine, as `write_atomic` does.
+
+        Its owner alone may read it, where files have owners.
+        """
 
     def fetch_file(self, rel: str, local: str) -> None:
         """Copy a file to one of this machine."""

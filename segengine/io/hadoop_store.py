@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -67,14 +67,18 @@ class HadoopStore:
             return b"".join(self._chunks(path if self._replaces_in_one_step else self._newest_whole(path)))
 
     def write_atomic(self, rel: str, data: bytes) -> None:
+        self._put(rel, lambda path, over: self._write(path, data, overwrite=over))
+
+    def _put(self, rel: str, write: Callable[[Any, bool], None]) -> None:
+        """Have a file written that takes its place at once; `write` is told where, and whether over what is there."""
         path = self._path(rel)
         with self._writing("Writing a file", rel):
             if self._scheme in PUT_IS_ATOMIC:
-                self._write(path, data, overwrite=True)
+                write(path, True)
                 return
             temporary = self._path(f"{self._parent(rel)}/{temporary_name(path.getName())}")
             try:
-                self._write(temporary, data, overwrite=False)
+                write(temporary, False)
                 self._replace(temporary, path)
             finally:
                 self._fs.delete(temporary, False)
@@ -164,21 +168,20 @@ class HadoopStore:
             self.write_atomic(rel, self.read_bytes(rel))
 
     def put_file(self, rel: str, local: str) -> None:
-        path, source = self._path(rel), self._jvm.org.apache.hadoop.fs.Path(f"file://{local}")
-        with self._writing("Writing a file", rel):
-            if self._scheme in PUT_IS_ATOMIC:
-                self._fs.copyFromLocalFile(False, True, source, path)
-                return
-            temporary = self._path(f"{self._parent(rel)}/{temporary_name(path.getName())}")
-            try:
-                self._fs.copyFromLocalFile(False, True, source, temporary)
-                self._replace(temporary, path)
-            finally:
-                self._fs.delete(temporary, False)
+        owner_only = self._jvm.org.apache.hadoop.fs.permission.FsPermission("600")
+
+        def copy(path: Any, over: bool) -> None:
+            source, target = self._jvm.java.io.FileInputStream(local), self._fs.create(path, over)
+            self._jvm.org.apache.hadoop.io.IOUtils.copyBytes(source, target, CHUNK_BYTES, True)
+            if self._scheme in RENAME_IS_ATOMIC:  # file systems; object stores know no owner of a file
+                self._fs.setPermission(path, owner_only)
+
+        self._put(rel, copy)
 
     def fetch_file(self, rel: str, local: str) -> None:
+        path = self._path(rel)
         with self._reading(rel), open(local, "wb") as stream:
-            for chunk in self._chunks(self._path(rel)):
+            for chunk in self._chunks(path if self._replaces_in_one_step else self._newest_whole(path)):
                 stream.write(chunk)
 
     def _path(self, rel: str) -> Any:

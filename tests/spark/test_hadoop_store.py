@@ -26,6 +26,17 @@ def test_what_is_written_is_read_and_replaced_whole(store, tmp_path):
     assert sorted(os.listdir(tmp_path / "a b" / "deep")) == [".c.json.crc", "c.json"]
 
 
+def test_a_file_of_this_machine_is_put_whole_fetched_back_and_its_owners_only(store, tmp_path):
+    local = tmp_path / "local"
+    for data in (b"x" * 100_000, b"\x00two\xff"):
+        local.write_bytes(data)
+        store.put_file("deep/list.csv", str(local))
+        store.fetch_file("deep/list.csv", str(tmp_path / "back"))
+        assert (tmp_path / "back").read_bytes() == data
+    assert os.stat(tmp_path / "a b" / "deep" / "list.csv").st_mode & 0o077 == 0
+    assert [entry.path for entry in store.walk("deep")] == ["deep/list.csv"]
+
+
 def test_spark_reads_a_file_after_either_store_has_replaced_it(spark, store, tmp_path):
     from segengine.io.files import LocalStore
 

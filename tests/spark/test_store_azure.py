@@ -38,7 +38,7 @@ def lake(spark, tmp_path_factory):
         yield LAKE
 
 
-def test_files_are_written_listed_moved_and_deleted(spark, lake):
+def test_files_are_written_listed_moved_and_deleted(spark, lake, tmp_path):
     store = store_for(f"{lake}/small", spark)
     store.write_atomic("deep/c.json", b"one")
     store.write_atomic("deep/c.json", b"\x00two\xff")
@@ -51,6 +51,12 @@ def test_files_are_written_listed_moved_and_deleted(spark, lake):
     assert store.read_bytes("table=x/e.json") == b"\x00two\xff"
     with pytest.raises(FileNotFoundError):
         store.read_bytes("deep/c.json")
+    for data in (b"one", b"two" * 10_000):
+        (tmp_path / "local").write_bytes(data)
+        store.put_file("deep/list.csv", str(tmp_path / "local"))
+        store.fetch_file("deep/list.csv", str(tmp_path / "back"))
+        assert (tmp_path / "back").read_bytes() == data
+    assert [e.path for e in store.list("deep")] == ["deep/er", "deep/list.csv"]
     store.delete("deep")
     assert not store.exists("deep/er/d.json")
 

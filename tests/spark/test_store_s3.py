@@ -112,7 +112,7 @@ def config(folder: Path, path: str, output: str, format: str, extra: str = "") -
     return written
 
 
-def test_a_file_is_replaced_whole_and_listed(spark, address):
+def test_a_file_is_replaced_whole_and_listed(spark, address, tmp_path):
     store = store_for("s3a://lake/small", spark)
     store.write_atomic("deep/c.json", b"one")
     store.write_atomic("deep/c.json", b"\x00two\xff")
@@ -128,6 +128,12 @@ def test_a_file_is_replaced_whole_and_listed(spark, address):
     assert store.read_bytes("e.json") == b"\x00two\xff"
     store.delete("e.json")
     assert not store.exists("e.json")
+    for data in (b"one", b"two" * 10_000):
+        (tmp_path / "local").write_bytes(data)
+        store.put_file("list.csv", str(tmp_path / "local"))
+        store.fetch_file("list.csv", str(tmp_path / "back"))
+        assert (tmp_path / "back").read_bytes() == data
+    assert [e.path for e in store.walk()] == ["list.csv"]
 
 
 def test_readers_see_the_old_or_the_new_file_while_it_is_replaced(spark, address):
