@@ -39,6 +39,7 @@ JAVA_OPTIONS = "SEGENGINE_JAVA_OPTIONS"
 """Set this variable to more options of Java, for sessions in local mode."""
 CLASS_ARCHIVE = "spark-classes.jsa"
 """What set-up has Java write (tools/archive_classes.py), beside the folder of JARs."""
+HUGE_METHODS = "-XX:-DontCompileHugeMethods"
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 DELTA_PACKAGES = {
@@ -69,6 +70,7 @@ def settings_for(config: Config | None) -> dict[str, str]:
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),  # below, Spark 4.1 adds up all buffers every row
         "spark.sql.sources.partitionOverwriteMode": "static",
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     }
@@ -117,11 +119,21 @@ def open_session(
         wanted = settings_for(config)
         if is_connect(session):  # it knows no other way than Arrow, and warns of these
             wanted = {key: value for key, value in wanted.items() if ".arrow.pyspark." not in key}
-        with with_settings(session, wanted):
+        with with_settings(session, {**wanted, **_small_methods(session)}):
             yield session
     finally:
         if taken_over is None:
             session.stop()
+
+
+def _small_methods(spark: SparkSession) -> dict[str, str]:
+    """Java leaves methods beyond 8,000 bytes uncompiled, five times as slow: what takes Spark one goes in several.
+
+    Unless it was started with HUGE_METHODS, where one method is the fastest.
+    """
+    where = "driver" if (spark.conf.get("spark.master", "") or "").startswith("local") else "executor"
+    options = spark.conf.get(f"spark.{where}.extraJavaOptions", "") or ""
+    return {} if HUGE_METHODS in options.split() else {"spark.sql.codegen.hugeMethodLimit": "8000"}
 
 
 def _require(spark: SparkSession, config: Config | None, delta: bool) -> None:
@@ -238,7 +250,7 @@ def _local_options() -> dict[str, str]:
     quiet = Path(__file__).with_name("log4j2.properties")
     # The C1-only JIT tiers are left alone: long jobs need C2. Class data sharing shortens the start. JDBC drivers and
     # ORC pass wall clock through Java's zone: UTC skips no hour.
-    java_options = ["-Xshare:auto", "-XX:+UseParallelGC", "-Duser.timezone=UTC"]
+    java_options = ["-Xshare:auto", "-XX:+UseParallelGC", HUGE_METHODS, "-Duser.timezone=UTC"]
     archive = Path(sys.prefix) / "share" / "segengine" / CLASS_ARCHIVE
     if archive.is_file():  # one that another Java wrote is passed over, without the warning
         java_options += [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -70,6 +70,10 @@ class Lines:
         Without a window nothing is before the history. `with_after`: whether rows from `as_of` on are ignored as such.
         """
         return self.rows.withColumn(RULE, classify(self.rules, self.asked(window, with_after=with_after)))
+
+    def of_some(self, parts: int) -> Lines:
+        """The lines of customers whose hash falls in one part of so many; nothing is worked out for the others."""
+        return replace(self, rows=self.rows.where(F.pmod(F.xxhash64(F.col(ID)), F.lit(parts)) == 0))
 
     def asked(self, window: Window | None, *, with_after: bool) -> dict[str, Column]:
         """rule name -> condition, those of the window among them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -84,6 +84,9 @@ class CheckedLines:
     lines_rejected: int | None = None
     settled: Settled | None = None
     arrived: Arrived = field(default_factory=Arrived)
+    of_some: Callable[[int], DataFrame] | None = field(default=None, repr=False)
+    """`lines` of the customers whose xxhash64 is 0 modulo this number; None where they are not to be had by themselves.
+    A filter on `lines` would come after all else was worked out."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +143,10 @@ def check_transactions(
     here = present(listed, seen)
     known = window or latest_window(seen["newest_us"], config)
     final = window is not None and earlier is None
+    counting = Window(known.as_of, known.start if share is None else None)
     return CheckedLines(
-        lines=_lines(found, Window(known.as_of, known.start if share is None else None), window is None, share),
+        lines=_lines(found, counting, window is None, share),
+        of_some=lambda parts: _lines(found.of_some(parts), counting, window is None, share),
         ignored_customers=here,
         as_of=known.as_of,
         window_start=known.start,

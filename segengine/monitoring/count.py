@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from segengine.features.prepare_numbers import LARGEST
 from segengine.features.prepare_stages import quoted
@@ -13,7 +13,8 @@ from segengine.monitoring.profile import DISTANCE, RECENT_DAYS, Bins, Profile
 from segengine.tables import LANES
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
 
 __all__ = ["count_customers", "count_recent"]
 
@@ -44,18 +45,20 @@ def count_customers(
     columns = {name: column for name, column in {**names, DISTANCE: "distance"}.items() if column in rows.columns}
     wanted = [(number, name) for number, cut in enumerate(cuts) for name in cut if name in columns]
     first = len(wanted) * WIDTH
-    cells = [
-        _bin(columns[name], cuts[number][name]) + F.lit(place * WIDTH + 1)
-        for place, (number, name) in enumerate(wanted)
-    ]
-    # One number says what is counted and in which bin: rows of text would be ten times as dear to group.
-    segment, is_far = F.col("segment").cast("int") + F.lit(first + 1), F.coalesce(F.col("is_outlier"), F.lit(False))
     lanes = [name for name, _ in LANES]
-    lane = -F.call_function("array_position", F.array(*(F.lit(name) for name in lanes)), F.col("lane")).cast("int")
-    assigned = F.array(*cells, segment, F.when(is_far, F.lit(first)))
-    codes = rows.select(F.explode(F.when(F.col("lane").isNull(), assigned).otherwise(F.array(lane))).alias("code"))
-    found = codes.groupBy("code").agg(F.count(F.lit(1)).alias("customers")).collect()
-    counts = {row["code"]: int(row["customers"]) for row in found if row["code"] is not None}
+    bins_of = [(columns[name], cuts[number][name]) for number, name in wanted]
+    values = {(column, bins.kind == "numeric"): None for column, bins in bins_of}
+    kernel = _counting(
+        [(list(values).index((column, bins.kind == "numeric")), bins) for column, bins in bins_of], lanes
+    )
+    read = rows.select(
+        *(F.col(quoted(name)).cast("double" if numeric else "string") for name, numeric in values),
+        F.col("segment").cast("int"),
+        F.coalesce(F.col("is_outlier"), F.lit(False)),
+        F.col("lane"),
+    ).toDF(*(f"c{place}" for place in range(len(values) + 3)))
+    found = read.mapInArrow(kernel, "code int, customers bigint").groupBy("code").agg(F.sum("customers").alias("n"))
+    counts = {row["code"]: int(row["n"]) for row in found.collect()}
     sizes = tuple(counts.get(first + 1 + key, 0) for key in segments)
     by_lane = {name: counts[-place] for place, name in enumerate(lanes, start=1) if -place in counts}
     profiles = []
@@ -74,26 +77,57 @@ def _counted(bins: Bins, counts: Mapping[int, int], start: int) -> Bins:
     return replace(bins, counts=found, missing=counts.get(start + MISSING, 0))
 
 
-def _bin(column: str, bins: Bins) -> Column:
-    """The place of a customer's value in the bins; MISSING for what preparation takes for missing, too."""
-    from pyspark.sql import functions as F
+def _counting(
+    binned: Sequence[tuple[int, Bins]], lanes: Sequence[str]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A function for mapInArrow: batches whose last columns are segment, is_outlier and lane, to counts by code.
 
-    value = F.col(quoted(column))
-    if bins.kind == "numeric":
-        number = value.cast("double")
-        usable = number.isNotNull() & ~F.isnan(number) & (F.abs(number) <= LARGEST)
-        place = F.lit(0)
-        for edge in bins.edges:
-            place = place + (number > edge).cast("int")
-        return F.when(usable, place).otherwise(F.lit(MISSING)).cast("int")
-    text = value.cast("string")
-    place = (
-        F.call_function("array_position", F.array(*(F.lit(level) for level in bins.levels)), text)
-        if bins.levels
-        else F.lit(0)
-    )
-    place = F.when(place > 0, place - 1).otherwise(F.lit(len(bins.levels)))
-    return F.when(text.isNull(), F.lit(MISSING)).otherwise(place).cast("int")
+    `binned`: the position of a column and bins for it. Codes of the place p are from p * WIDTH (missing) on; after them
+    come outliers and segments; lanes are below 0. Made inside a function so that it travels by value.
+    """
+    width, missing, largest = WIDTH, MISSING, LARGEST
+    numeric = [(place, at, sorted(bins.edges)) for place, (at, bins) in enumerate(binned) if bins.kind == "numeric"]
+    texts = [(place, at, list(bins.levels)) for place, (at, bins) in enumerate(binned) if bins.kind != "numeric"]
+    first, lane_names = len(binned) * width, list(lanes)
+
+    def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import numpy as np
+        import pyarrow as arrow
+        import pyarrow.compute as pc
+
+        total = np.zeros(0, dtype=np.int64)
+
+        def add(codes: Any) -> None:
+            nonlocal total
+            more = np.bincount(codes + len(lane_names))
+            if len(more) > len(total):
+                total, more = more, total
+            total[: len(more)] += more
+
+        for batch in batches:
+            lane = batch.column(len(batch.columns) - 1)
+            add(-1 - pc.index_in(lane, value_set=arrow.array(lane_names, arrow.string())).drop_null().to_numpy())
+            own = batch.filter(lane.is_null())
+            for place, at, edges in numeric:
+                number = own.column(at).fill_null(np.nan).to_numpy(zero_copy_only=False)
+                with np.errstate(invalid="ignore"):
+                    usable = np.abs(number) <= largest
+                bins = np.where(usable, np.searchsorted(edges, number, side="left"), missing)
+                add(bins + (place * width + 1))
+            for place, at, levels in texts:
+                text = own.column(at)
+                bins = pc.index_in(text, value_set=arrow.array(levels, arrow.string())).fill_null(len(levels))
+                add(np.where(text.is_null().to_numpy(zero_copy_only=False), missing, bins) + (place * width + 1))
+            add(own.column(len(own.columns) - 3).drop_null().to_numpy().astype(np.int64) + (first + 1))
+            far = int(np.count_nonzero(own.column(len(own.columns) - 2).to_numpy(zero_copy_only=False)))
+            add(np.full(far, first))
+        codes = np.flatnonzero(total)
+        yield arrow.RecordBatch.from_arrays(
+            [arrow.array(codes - len(lane_names), arrow.int32()), arrow.array(total[codes], arrow.int64())],
+            names=["code", "customers"],
+        )
+
+    return kernel
 
 
 def count_recent(lines: DataFrame, columns: Sequence[str], *, as_of: dt.datetime) -> dict[str, list[dict[str, int]]]:

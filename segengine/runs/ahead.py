@@ -276,7 +276,7 @@ def looking_back(job: Job, found: Found, people: Customers) -> Iterator[Past | s
         yield "there are no orders"
         return
     parts = _parts(people.totals.assigned_customers, people.totals.lines_used)
-    kept = keep(_some(lines.lines, parts))
+    kept = keep(lines.of_some(parts) if lines.of_some is not None and parts > 1 else _some(lines.lines, parts))
     known = None if found.people is None else replace(found.people, customers=_some(found.people.customers, parts))
     try:
         yield Past(job, found, kept.rows, known, first, found.as_of)

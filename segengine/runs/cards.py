@@ -23,7 +23,7 @@ from segengine.model.wording import Vocabulary, Wording, wording
 from segengine.publish.shape import published_names
 from segengine.scoring import batch
 from segengine.scoring.counted import Counted, count
-from segengine.scoring.labelled import Labelled, labelled
+from segengine.scoring.labelled import Labelled, labelled, learnt_from
 from segengine.tables import ASSIGNMENTS
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def named(
     `rows`: the customers it was trained on. A segment that was kept keeps the champion's name while it is true.
     """
     words = wording(job.config)
-    sample = labelled(batch.score(rows, model), model, customers=sum(model.sizes))
+    sample = learnt_from(model) or labelled(batch.score(rows, model), model, customers=sum(model.sizes))
     standing = standings(Preparation.from_dict(model.preparation), sample.columns, sample.labels, ranges_of(model))
     features = _features(model)
     kept = _kept(job, model, champion)

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segengine.features.prepare_fit import InputColumn
-from segengine.features.prepare_numbers import Preparation
+from segengine.features.prepare_numbers import Preparation, prepare
 from segengine.features.prepare_sample import SAMPLE_LIMIT, hash_sample
+from segengine.scoring.nearest import Centres
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from segengine.model.trained import TrainedModel
 
-__all__ = ["Labelled", "labelled"]
+__all__ = ["Labelled", "labelled", "learnt_from"]
 
 SEGMENT = "segment_index"
 
@@ -43,3 +44,16 @@ def labelled(
     sample = hash_sample(segmented, [*inputs, InputColumn(SEGMENT, "", "numeric")], limit, customers=customers)
     columns = sample.columns
     return Labelled(columns, columns.pop(SEGMENT).astype(np.int64))
+
+
+def learnt_from(model: TrainedModel) -> Labelled | None:
+    """The customers that a model was just learnt from, as `labelled` gives them, without asking Spark.
+
+    None where they are not known, or are of groups, whose shares of the sample are not those of the customers.
+    """
+    if model.sample is None or model.grouping is not None:
+        return None
+    preparation = Preparation.from_dict(model.preparation)
+    columns = {item.name: model.sample.columns[item.name] for item in preparation.inputs}
+    labels, *_ = Centres(model.centres).find(np.ascontiguousarray(prepare(preparation, columns).T))
+    return Labelled(columns, labels.astype(np.int64))
