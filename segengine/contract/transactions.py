@@ -140,13 +140,12 @@ def check_transactions(
     quality = quality_rows("transactions", found.rules, counts_of(found.rules, seen, True), _notes(seen))
     log.info("transactions: %s rows read, run %s", f"{seen['rows']:,}", run_id)
     check_shares(quality, config.quality.max_rejected_share, "transactions", scanned.quarantine)
-    here = present(listed, seen)
-    known = window or latest_window(seen["newest_us"], config)
+    here, known = present(listed, seen), window or latest_window(seen["newest_us"], config)
     final = window is not None and earlier is None
-    counting = Window(known.as_of, known.start if share is None else None)
+    asked = (Window(known.as_of, known.start if share is None else None), window is None, share)
     return CheckedLines(
-        lines=_lines(found, counting, window is None, share),
-        of_some=lambda parts: _lines(found.of_some(parts), counting, window is None, share),
+        lines=_lines(found, *asked),
+        of_some=lambda parts: _lines(found.of_some(parts), *asked),
         ignored_customers=here,
         as_of=known.as_of,
         window_start=known.start,

@@ -14,6 +14,7 @@ import pyarrow as pa
 from segengine.io.files import Store
 from segengine.publish import delta_log
 from segengine.publish.carry import carried_frame, carried_rows, read_parquet_file
+from segengine.publish.frames import frame_of
 from segengine.publish.record import GOLD, Checkpoint, Publication, publications_row
 from segengine.publish.shape import types_of
 from segengine.session import with_settings
@@ -131,7 +132,7 @@ def _commit(
         new, expected = _with_carried(store, spark, name, new, before, replaced), None
     if isinstance(new, pa.Table):
         expected = new.num_rows
-    frame = _as_frame(spark, new)
+    frame = frame_of(spark, new)
     told = _metadata(store, folder, before, frame, publication)
     writer = frame.coalesce(1 if isinstance(new, pa.Table) else delta_log.files_for(expected, len(frame.columns)))
     writing = writer.write.format("delta").mode("overwrite").option("userMetadata", json.dumps(told))
@@ -152,7 +153,7 @@ def _with_carried(
     files = delta_log.files_written(store, folder, before)
     if isinstance(new, pa.Table) and files is not None:
         return carried_rows(new, pa.concat_tables(read_parquet_file(store, path) for path in files), table, replaced)
-    return carried_frame(_as_frame(spark, new), read_version(spark, store, name, None), table, replaced)
+    return carried_frame(frame_of(spark, new), read_version(spark, store, name, None), table, replaced)
 
 
 def _metadata(
@@ -171,13 +172,6 @@ def _metadata(
             ", ".join(removed) or "none",
         )
     return {**publication.as_json(), "columns": columns, "added": added, "removed": removed}
-
-
-def _as_frame(spark: SparkSession, rows: DataFrame | pa.Table) -> DataFrame:
-    if not isinstance(rows, pa.Table):
-        return rows
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in types_of(rows).items())
-    return spark.createDataFrame([tuple(row.values()) for row in rows.to_pylist()], schema)
 
 
 def _folder(name: str) -> str:

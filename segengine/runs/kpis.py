@@ -11,6 +11,7 @@ import pyarrow as pa
 from segengine.job import Job
 from segengine.publish.build import Built
 from segengine.publish.carry import carried_frame
+from segengine.publish.frames import frame_of
 from segengine.publish.publication import HISTORY, current, read_current
 from segengine.publish.shape import conform_rows, types_of
 from segengine.report.powerbi.paired import query, tables_of
@@ -57,7 +58,7 @@ def _rows(job: Job, built: Built, as_of: dt.datetime) -> list[dict[str, object]]
 
 def _table(job: Job, built: Built, name: str, as_of: dt.datetime) -> DataFrame:
     """A table as it will be published, the rows that are carried forward included."""
-    new, table = _frame(job, built.tables[name]), by_name(name)
+    new, table = frame_of(job.spark, built.tables[name]), by_name(name)
     if not table.replaced_by:
         return new
     published = current(job.config.output, job.spark)
@@ -65,10 +66,3 @@ def _table(job: Job, built: Built, name: str, as_of: dt.datetime) -> DataFrame:
         return new
     old = read_current(job.spark, job.config.output, name)
     return old if built.keeps_history and name in HISTORY else carried_frame(new, old, table, as_of)
-
-
-def _frame(job: Job, rows: DataFrame | pa.Table) -> DataFrame:
-    if not isinstance(rows, pa.Table):
-        return rows
-    schema = ", ".join(f"`{name}` {kind}" for name, kind in types_of(rows).items())
-    return job.spark.createDataFrame([tuple(row.values()) for row in rows.to_pylist()], schema)

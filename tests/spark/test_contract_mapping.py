@@ -6,10 +6,12 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 
 from segengine.config import Config
 from segengine.contract import CheckedLines, canonical_id
+from segengine.contract.values import canonical_text
 from segengine.errors import InputError
 from tests.spark.contract_tables import check, config, counts, source, texts
 
@@ -169,6 +171,15 @@ def test_ids_of_all_types_have_one_spelling(spark: SparkSession):
         "00ff",
         None,
     ]
+
+
+def test_ids_lose_the_same_characters_at_their_ends_in_spark_as_in_python(spark: SparkSession):
+    letters = [chr(code) for code in (*range(0xD800), *range(0xE000, 0x10000), 0x10000, 0x1F469, 0x10FFFF)]
+    texts = [text for letter in letters for text in (letter, f"{letter}a", f"é{letter}", f"a{letter}{letter}")]
+    rows = spark.createDataFrame(pd.DataFrame({"id": texts}))
+    found = rows.select("id", canonical_id(rows["id"], rows.schema["id"].dataType).alias("canonical")).toPandas()
+    expected = found["id"].map(lambda text: canonical_text(text) or None)
+    assert found["canonical"].tolist() == expected.tolist()
 
 
 def test_unicode_ids_come_through_byte_by_byte(spark: SparkSession, tmp_path: Path):

@@ -11,7 +11,7 @@ import pytest
 
 from segengine.errors import InfrastructureError
 from segengine.java import provide_java
-from segengine.session import open_session
+from segengine.session import HUGE_METHODS, open_session
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -46,6 +46,17 @@ def test_settings_come_back_after_a_failure_too(spark):
         assert spark.conf.get("spark.sql.session.timeZone") == "Asia/Tokyo"
     finally:
         spark.conf.set("spark.sql.session.timeZone", "UTC")
+
+
+def test_long_methods_are_compiled_or_not_made(spark, monkeypatch):
+    limit = "spark.sql.codegen.hugeMethodLimit"
+    with open_session(spark=spark) as ours:
+        assert HUGE_METHODS in ours.conf.get("spark.driver.extraJavaOptions")
+        assert ours.conf.get(limit) == "65535"
+    monkeypatch.setattr("segengine.session.HUGE_METHODS", "an option that nobody gave")
+    with open_session(spark=spark) as another:
+        assert another.conf.get(limit) == "8000"
+    assert spark.conf.get(limit) == "65535"
 
 
 @pytest.mark.jobs

@@ -39,8 +39,10 @@ Batches = Iterable[pa.RecordBatch]
 
 @dataclass(frozen=True)
 class _Piece:
+    """Entries, and the bytes of their lines, which are read when an order asks for them."""
+
     entries: Entries
-    rows: pa.Table | None
+    rows: bytes | None
 
 
 def folding(plan: Plan) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
@@ -54,7 +56,7 @@ def folding(plan: Plan) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
                 by = np.argsort(bucket, kind="stable")
                 for rows in np.split(by, np.flatnonzero(np.diff(bucket[by])) + 1):
                     part = lines.take(pa.array(rows)).drop_columns(["bucket"])
-                    yield _stored(int(bucket[rows[0]]), _Piece(folded(part, plan), part))
+                    yield _stored(int(bucket[rows[0]]), folded(part, plan), part)
 
     return run
 
@@ -76,8 +78,7 @@ def compacting(plan: Plan) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
         for bucket, pieces in _by_bucket(batches, plan):
-            rows = _table([piece.rows for piece in pieces if piece.rows is not None])
-            yield _stored(bucket, _Piece(_joined(pieces, plan), rows))
+            yield _stored(bucket, _joined(pieces, plan), _lines(pieces))
 
     return run
 
@@ -86,18 +87,15 @@ def _by_bucket(batches: Batches, plan: Plan) -> Iterator[tuple[int, list[_Piece]
     found: dict[int, list[_Piece]] = {}
     for batch in batches:
         for row in batch.to_pylist():
-            rows = None if row["rows"] is None else _read(row["rows"])
-            piece = _Piece(_entries(_read(row["entries"]), _read(row["spend"]), plan), rows)
+            piece = _Piece(_entries(_read(row["entries"]), _read(row["spend"]), plan), row["rows"])
             found.setdefault(row["bucket"], []).append(piece)
     while found:
         bucket = min(found)
         yield bucket, found.pop(bucket)
 
 
-def _stored(bucket: int, piece: _Piece) -> pa.RecordBatch:
-    """The piece as a row of SCHEMA."""
-    entries, rows = piece.entries, piece.rows
-    assert rows is not None
+def _stored(bucket: int, entries: Entries, rows: pa.Table) -> pa.RecordBatch:
+    """A piece as a row of SCHEMA; `rows` are its lines."""
     columns = {
         "customer_id": pa.DictionaryArray.from_arrays(pa.array(entries.customer.astype(np.int32)), entries.ids),
         "order_hash": entries.order,
@@ -169,7 +167,7 @@ def _joined(pieces: Sequence[_Piece], plan: Plan) -> Entries:
     again = _to_fold_again(entries, piece, plan)
     if not again.any():
         return entries
-    rows = _lines_of(entries, again, _table([each.rows for each in pieces if each.rows is not None]), plan)
+    rows = _lines_of(entries, again, _lines(pieces), plan)
     return _together([_without(entries, again), folded(rows, plan)])[0]
 
 
@@ -213,8 +211,8 @@ def _groups(customer: Integers, order: Integers) -> Integers:
     return group
 
 
-def _table(parts: Sequence[pa.Table]) -> pa.Table:
-    return pa.concat_tables([_plain(part) for part in parts])
+def _lines(pieces: Sequence[_Piece]) -> pa.Table:
+    return pa.concat_tables([_plain(_read(piece.rows)) for piece in pieces if piece.rows is not None])
 
 
 def _plain(table: pa.Table) -> pa.Table:
