@@ -40,6 +40,7 @@ JAVA_OPTIONS = "SEGENGINE_JAVA_OPTIONS"
 CLASS_ARCHIVE = "spark-classes.jsa"
 """What set-up has Java write (tools/archive_classes.py), beside the folder of JARs."""
 HUGE_METHODS = "-XX:-DontCompileHugeMethods"
+"""Has Java compile methods beyond 8,000 bytes, which Spark makes of tables with many mapped columns."""
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 DELTA_PACKAGES = {
@@ -70,7 +71,7 @@ def settings_for(config: Config | None) -> dict[str, str]:
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
-        "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),  # below, Spark 4.1 adds up all buffers every row
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),  # with less, Spark adds up all buffers every row
         "spark.sql.inMemoryColumnarStorage.compressed": "false",  # ids, amounts and doubles hardly become smaller
         "spark.sql.sources.partitionOverwriteMode": "static",
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
@@ -128,9 +129,9 @@ def open_session(
 
 
 def _small_methods(spark: SparkSession) -> dict[str, str]:
-    """Java leaves methods beyond 8,000 bytes uncompiled, five times as slow: what takes Spark one goes in several.
+    """Have Spark make methods that Java compiles: it leaves those beyond 8,000 bytes to its interpreter.
 
-    Unless it was started with HUGE_METHODS, where one method is the fastest.
+    Nothing to set where Java was started with HUGE_METHODS: one long compiled method is faster than several.
     """
     where = "driver" if (spark.conf.get("spark.master", "") or "").startswith("local") else "executor"
     options = spark.conf.get(f"spark.{where}.extraJavaOptions", "") or ""

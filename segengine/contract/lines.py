@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from segengine.config import Config, TransactionsTable
-from segengine.contract.mapping import Mapped, Wanted, decimal_separator, map_columns
+from segengine.contract.mapping import Mapped, Role, Wanted, decimal_separator, map_columns
 from segengine.contract.moments import BEFORE_1900_US, Window
 from segengine.contract.rules import DEFECTS, LINE_RULES, Rule, with_own_rules
 from segengine.contract.scan import RULE, classify
@@ -21,7 +21,7 @@ from segengine.privacy import FORGOTTEN
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-__all__ = ["Lines", "read_lines"]
+__all__ = ["Lines", "one_part", "read_lines"]
 
 ID = "_segengine_customer_id"
 ORDER = "_segengine_order_id"
@@ -47,7 +47,7 @@ AT_MISSING = "_segengine_at_missing"
 AT_BROKEN = "_segengine_at_broken"
 
 REQUIRED = ("customer_id", "ordered_at", "amount")
-ROLES = {"amount": "number", "quantity": "number", "discount": "number", "ordered_at": "time"}
+ROLES: dict[str, Role] = {"amount": "number", "quantity": "number", "discount": "number", "ordered_at": "time"}
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Lines:
         """
         return self.rows.withColumn(RULE, classify(self.rules, self.asked(window, with_after=with_after)))
 
-    def of_some(self, parts: int) -> Lines:
-        """The lines of customers whose hash falls in one part of so many; nothing is worked out for the others."""
-        return replace(self, rows=self.rows.where(F.pmod(F.xxhash64(F.col(ID)), F.lit(parts)) == 0))
+    def of_part(self, parts: int) -> Lines:
+        """The lines of customers of `one_part`; nothing is worked out for the others."""
+        return replace(self, rows=one_part(self.rows, parts, ID))
 
     def asked(self, window: Window | None, *, with_after: bool) -> dict[str, Column]:
         """rule name -> condition, those of the window among them."""
@@ -85,6 +85,11 @@ class Lines:
             if window.start_us is not None:
                 conditions["before_history"] = at < window.start_us
         return conditions
+
+
+def one_part(rows: DataFrame, parts: int, column: str = "customer_id") -> DataFrame:
+    """The rows of the same customers in every table: of `parts` parts that ids fall into by their hash, the first."""
+    return rows if parts == 1 else rows.where(F.pmod(F.xxhash64(F.col(column)), F.lit(parts)) == 0)
 
 
 def read_lines(source: Source, config: Config, now_us: int, ignored: tuple[str, ...], known: DataFrame | None) -> Lines:
@@ -122,7 +127,7 @@ def read_lines(source: Source, config: Config, now_us: int, ignored: tuple[str, 
 
 
 def _wanted(table: TransactionsTable) -> list[Wanted]:
-    wanted = [Wanted(f"columns.{ours}", theirs, ROLES.get(ours, "other")) for ours, theirs in table.columns.items()]  # type: ignore[arg-type]  # values of ROLES are Roles
+    wanted = [Wanted(f"columns.{ours}", theirs, ROLES.get(ours, "other")) for ours, theirs in table.columns.items()]
     wanted += [Wanted(f"rules.{name}", text, "condition") for name, text in table.rules.items()]
     return wanted + ([Wanted("returns", table.returns, "condition")] if table.returns else [])
 

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from segengine.config import Config
 from segengine.contract import lines as ours
 from segengine.contract.late import Arrived, Published, arrival_metrics, arrived
-from segengine.contract.lines import Lines, read_lines
+from segengine.contract.lines import Lines, one_part, read_lines
 from segengine.contract.moments import EPOCH, Window, configured_window, latest_window, microseconds
 from segengine.contract.private import listed_ids, private
 from segengine.contract.quality import LineTotals, QualityRow, check_shares, quality_rows
@@ -84,9 +84,12 @@ class CheckedLines:
     lines_rejected: int | None = None
     settled: Settled | None = None
     arrived: Arrived = field(default_factory=Arrived)
-    of_some: Callable[[int], DataFrame] | None = field(default=None, repr=False)
-    """`lines` of the customers whose xxhash64 is 0 modulo this number; None where they are not to be had by themselves.
-    A filter on `lines` would come after all else was worked out."""
+    part_of_source: Callable[[int], DataFrame] | None = field(default=None, repr=False)
+    """What `of_part` gives, straight from the source; None where `lines` are not the source's."""
+
+    def of_part(self, parts: int) -> DataFrame:
+        """`lines` of the customers of `one_part`. A filter on `lines` would come after all else was worked out."""
+        return one_part(self.lines, parts) if self.part_of_source is None else self.part_of_source(parts)
 
 
 @dataclass(frozen=True)
@@ -137,15 +140,15 @@ def check_transactions(
     share = None if earlier is None else _share(until_us)
     scanned = _scan(found, source, metrics, window, share, run_id=run_id, quarantine=quarantine)
     seen, settled = _seen(scanned, source, metrics, earlier, until_us)
-    quality = quality_rows("transactions", found.rules, counts_of(found.rules, seen, True), _notes(seen))
     log.info("transactions: %s rows read, run %s", f"{seen['rows']:,}", run_id)
-    check_shares(quality, config.quality.max_rejected_share, "transactions", scanned.quarantine)
-    here, known = present(listed, seen), window or latest_window(seen["newest_us"], config)
+    quality = _quality(found, seen, config, scanned.quarantine)
+    here = present(listed, seen)
+    known = window or latest_window(seen["newest_us"], config)
     final = window is not None and earlier is None
     asked = (Window(known.as_of, known.start if share is None else None), window is None, share)
     return CheckedLines(
         lines=_lines(found, *asked),
-        of_some=lambda parts: _lines(found.of_some(parts), *asked),
+        part_of_source=lambda parts: _lines(found.of_part(parts), *asked),
         ignored_customers=here,
         as_of=known.as_of,
         window_start=known.start,
@@ -298,6 +301,13 @@ def _lines(found: Lines, window: Window, latest: bool, share: Column | None) -> 
         name_of(found.rules).alias("rule"),
         *(() if share is None else ((share == SETTLED).alias("is_settled"),)),
     )
+
+
+def _quality(found: Lines, seen: dict[str, int], config: Config, quarantine: str | None) -> tuple[QualityRow, ...]:
+    """The account of rows. QualityError when more are rejected than the configuration allows."""
+    quality = quality_rows("transactions", found.rules, counts_of(found.rules, seen, True), _notes(seen))
+    check_shares(quality, config.quality.max_rejected_share, "transactions", quarantine)
+    return quality
 
 
 def _notes(seen: dict[str, int]) -> dict[str, tuple[int, int | None]]:

@@ -46,10 +46,10 @@ def count_customers(
     wanted = [(number, name) for number, cut in enumerate(cuts) for name in cut if name in columns]
     first = len(wanted) * WIDTH
     lanes = [name for name, _ in LANES]
-    bins_of = [(columns[name], cuts[number][name]) for number, name in wanted]
-    values = {(column, bins.kind == "numeric"): None for column, bins in bins_of}
+    asked = [(columns[name], cuts[number][name].kind == "numeric") for number, name in wanted]
+    values = list(dict.fromkeys(asked))
     kernel = _counting(
-        [(list(values).index((column, bins.kind == "numeric")), bins) for column, bins in bins_of], lanes
+        [(values.index(value), cuts[number][name]) for value, (number, name) in zip(asked, wanted, strict=True)], lanes
     )
     read = rows.select(
         *(F.col(quoted(name)).cast("double" if numeric else "string") for name, numeric in values),
@@ -105,7 +105,7 @@ def _counting(
             total[: len(more)] += more
 
         for batch in batches:
-            lane = batch.column(len(batch.columns) - 1)
+            lane = batch.column(batch.num_columns - 1)
             add(-1 - pc.index_in(lane, value_set=arrow.array(lane_names, arrow.string())).drop_null().to_numpy())
             own = batch.filter(lane.is_null())
             for place, at, edges in numeric:
@@ -118,9 +118,9 @@ def _counting(
                 text = own.column(at)
                 bins = pc.index_in(text, value_set=arrow.array(levels, arrow.string())).fill_null(len(levels))
                 add(np.where(text.is_null().to_numpy(zero_copy_only=False), missing, bins) + (place * width + 1))
-            add(own.column(len(own.columns) - 3).drop_null().to_numpy().astype(np.int64) + (first + 1))
-            far = int(np.count_nonzero(own.column(len(own.columns) - 2).to_numpy(zero_copy_only=False)))
-            add(np.full(far, first))
+            segment, is_far = own.column(own.num_columns - 3), own.column(own.num_columns - 2)
+            add(segment.drop_null().to_numpy().astype(np.int64) + (first + 1))
+            add(np.full(is_far.true_count, first))
         codes = np.flatnonzero(total)
         yield arrow.RecordBatch.from_arrays(
             [arrow.array(codes - len(lane_names), arrow.int32()), arrow.array(total[codes], arrow.int64())],

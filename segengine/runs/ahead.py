@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from segengine.config import History
 from segengine.config.models import DEFAULT_WEIGHTS
+from segengine.contract.lines import one_part
 from segengine.contract.moments import microseconds
 from segengine.errors import ModelError
 from segengine.features import CATALOG, Chosen, customer_rows
@@ -132,6 +133,7 @@ class Past:
         return replace(
             lines,
             lines=in_any_window(rows, config),
+            part_of_source=None,
             as_of=at,
             window_start=config.history_window.start(at),
             ignored_customers=(),
@@ -276,8 +278,8 @@ def looking_back(job: Job, found: Found, people: Customers) -> Iterator[Past | s
         yield "there are no orders"
         return
     parts = _parts(people.totals.assigned_customers, people.totals.lines_used)
-    kept = keep(lines.of_some(parts) if lines.of_some is not None and parts > 1 else _some(lines.lines, parts))
-    known = None if found.people is None else replace(found.people, customers=_some(found.people.customers, parts))
+    kept = keep(lines.of_part(parts))
+    known = None if found.people is None else replace(found.people, customers=one_part(found.people.customers, parts))
     try:
         yield Past(job, found, kept.rows, known, first, found.as_of)
     finally:
@@ -287,12 +289,6 @@ def looking_back(job: Job, found: Found, people: Customers) -> Iterator[Past | s
 def _parts(customers: int, lines: int) -> int:
     """Into how many parts customers fall by their hash; one of them is looked at."""
     return max(1, math.ceil(customers / MOST_CUSTOMERS), math.ceil(lines / MOST_LINES))
-
-
-def _some(rows: DataFrame, parts: int) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    return rows if parts == 1 else rows.where(F.pmod(F.xxhash64(F.col("customer_id")), F.lit(parts)) == 0)
 
 
 def _first_order(rows: DataFrame) -> dt.datetime | None:

@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import Row
 
 from segengine.contract import CheckedLines, complete, line_totals, reconcile
+from segengine.contract.lines import one_part
 from segengine.errors import ConfigError, InputError, QualityError
 from tests.spark.contract_tables import check, config, counts, quarantined, source, texts
 
@@ -363,3 +364,13 @@ def test_a_decimal_comma_is_read_in_columns_and_in_expressions(spark: SparkSessi
 def test_a_missing_mapping_is_a_config_error(spark: SparkSession, tmp_path: Path):
     with pytest.raises((ConfigError, ValueError), match="amount"):
         check(texts(spark, COLUMNS, GOOD), config(columns={"customer_id": "id", "ordered_at": "at"}), tmp_path)
+
+
+def test_a_part_of_the_lines_is_that_of_the_same_customers_in_any_table(spark: SparkSession, tmp_path: Path) -> None:
+    rows = [(f" {number % 40}", f"o{number}", "2023-12-30", str(number)) for number in range(200)]
+    checked = check(texts(spark, COLUMNS, *rows, *(bad[:4] for bad in BAD)), config(), tmp_path)
+    part = checked.of_part(3)
+    expected = [tuple(row) for row in one_part(checked.lines, 3).collect()]
+    assert sorted(map(repr, map(tuple, part.collect()))) == sorted(map(repr, expected))
+    assert 0 < len(expected) < checked.lines.count()
+    assert checked.of_part(1).count() == checked.lines.count()

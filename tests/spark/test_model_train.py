@@ -19,6 +19,8 @@ from segengine.model.lloyd import run
 from segengine.model.pipeline import kmeans_model
 from segengine.model.sweep import carry
 from segengine.model.train import outlier_limits, train
+from segengine.scoring import batch
+from segengine.scoring.labelled import labelled, learnt_from
 from tests.spark.model_customers import as_rows, chosen, config, shop
 
 
@@ -48,6 +50,15 @@ def test_segments_come_in_the_order_of_their_revenue(model, rows):
     assert revenue == sorted(revenue, reverse=True)
     assert tuple(row["customers"] for row in by_segment) == model.sizes
     assert model.names == tuple(f"Segment {i + 1}" for i in range(model.k))
+
+
+def test_the_sample_on_the_driver_has_the_segments_that_spark_gives_it(spark, model, rows):
+    here, there = learnt_from(model), labelled(batch.score(rows, model), model)
+    assert here is not None
+    assert here.labels.tolist() == there.labels.tolist()
+    assert list(here.columns) == list(there.columns)
+    for name, values in there.columns.items():
+        np.testing.assert_array_equal(here.columns[name], values)
 
 
 def test_customers_only_models_are_ordered_by_size(spark):
