@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from segengine import workers
 from segengine.config import Config
 from segengine.config.values import SECRET_NAME
 from segengine.connect import REMOTE, connect_session, is_connect, refuse_what_connect_lacks
@@ -41,6 +42,14 @@ CLASS_ARCHIVE = "spark-classes.jsa"
 """What set-up has Java write (tools/archive_classes.py), beside the folder of JARs."""
 HUGE_METHODS = "-XX:-DontCompileHugeMethods"
 """Has Java compile methods beyond 8,000 bytes, which Spark makes of tables with many mapped columns."""
+LATER_C2 = (
+    "-XX:Tier4InvocationThreshold=25000",
+    "-XX:Tier4MinInvocationThreshold=3000",
+    "-XX:Tier4CompileThreshold=75000",
+    "-XX:Tier4BackEdgeThreshold=200000",
+)
+"""Has Java's second compiler wait five times as long as by default: in a session of minutes, much of what it is given
+never pays for it. A third of its time less, and loops over rows reach it all the same."""
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 DELTA_PACKAGES = {
@@ -186,7 +195,9 @@ def _new_session(
         provide_java()
         if master.startswith("local"):
             options |= _local_options()
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            ours = os.environ.setdefault("PYSPARK_PYTHON", sys.executable) == sys.executable
+            if ours and os.name == "posix":
+                options |= _worker_options()
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     if delta:
         options |= _delta_options(submitted)
@@ -250,9 +261,9 @@ def _common_options() -> dict[str, str]:
 def _local_options() -> dict[str, str]:
     cores = os.cpu_count() or 2
     quiet = Path(__file__).with_name("log4j2.properties")
-    # The C1-only JIT tiers are left alone: long jobs need C2. Class data sharing shortens the start. JDBC drivers and
-    # ORC pass wall clock through Java's zone: UTC skips no hour.
-    java_options = ["-Xshare:auto", "-XX:+UseParallelGC", HUGE_METHODS, "-Duser.timezone=UTC"]
+    # Class data sharing shortens the start. JDBC drivers and ORC pass wall clock through Java's zone, and UTC skips no
+    # hour.
+    java_options = ["-Xshare:auto", "-XX:+UseParallelGC", HUGE_METHODS, *LATER_C2, "-Duser.timezone=UTC"]
     archive = Path(sys.prefix) / "share" / "segengine" / CLASS_ARCHIVE
     if archive.is_file():  # one that another Java wrote is passed over, without the warning
         java_options += [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
@@ -268,6 +279,16 @@ def _local_options() -> dict[str, str]:
         "spark.driver.extraJavaOptions": " ".join(java_options),
         "spark.sql.shuffle.partitions": str(max(4, 2 * cores)),
         "spark.default.parallelism": str(cores),
+    }
+
+
+def _worker_options() -> dict[str, str]:
+    """Of Python workers that run on this interpreter. A task of theirs waits 40 ms for TCP, and not for a socket of
+    Unix, which Spark has from 4.1 on."""
+    return {
+        "spark.python.daemon.module": workers.MODULE,
+        "spark.executorEnv.PYTHONPATH": str(Path(workers.__file__).parent.parent),
+        "spark.python.unix.domain.socket.enabled": "true",
     }
 
 

@@ -15,6 +15,7 @@ from segengine.features.prepare_numbers import Preparation
 from segengine.features.prepare_sample import SAMPLE_LIMIT
 from segengine.features.prepare_stages import FEATURES, TEMPORARY, point_sql, quoted
 from segengine.kept import keep
+from segengine.model import blocks
 from segengine.model.groups import GROUP, Routing, route_stage
 from segengine.model.lloyd import Converged, run
 from segengine.model.sweep import carry
@@ -32,7 +33,7 @@ SPARK_ROWS = 20_000
 """Customers that Spark's k-means starts on, as many as the sweep's starts end on. Its seeding takes 20 s of two cores
 for 866,000 customers, more than the whole sweep."""
 
-SPARK_PASSES = 20
+SPARK_PASSES = 5
 SPARK_TOLERANCE = 1e-4
 HOPELESS = 0.01
 """A contestant that came to rest on the sample and is dearer by more than this part of the cost is carried no
@@ -84,10 +85,10 @@ def partitions_for(customers: int) -> int:
 def lay_out(
     rows: DataFrame, preparation: Preparation, customers: int, *, has_revenue: bool, routing: Routing | None = None
 ) -> DataFrame:
-    """Prepared points (x array<double>, revenue double) of every customer, in a fixed layout; not persisted yet.
+    """Prepared points x and revenue of every customer, in blocks and in a fixed layout; not persisted yet.
 
-    `draw` (int) splits them by a hash into parts of some 20,000. With a routing also group, an int: the index of the
-    customer's group.
+    `draw` splits them by a hash into parts of some 20,000. With a routing also group: the index of the customer's
+    group.
     """
     from pyspark.sql import functions as F
 
@@ -109,7 +110,7 @@ def lay_out(
     order = ["x", "customer_id"] if customers <= SAMPLE_LIMIT else ["customer_id"]
     laid_out = points.repartition(parts, order[0]).sortWithinPartitions(*grouped, *order)
     draw = F.pmod(F.xxhash64(order[0]), F.lit(draws)).cast("int").alias("draw")
-    return laid_out.select("x", "revenue", draw, *grouped)
+    return laid_out.select("x", "revenue", draw, *grouped).mapInArrow(blocks.packing(), blocks.SCHEMA)
 
 
 def contest(
@@ -244,7 +245,7 @@ def _spark_centres(points: DataFrame, k: int, seed: int) -> Floats:
     from pyspark.sql import functions as F
 
     estimator = KMeans(featuresCol=FEATURES, k=k, maxIter=SPARK_PASSES, tol=SPARK_TOLERANCE, seed=seed, solver="block")
-    drawn = points.where("draw = 0").select("x").repartition(1).sortWithinPartitions("x")
+    drawn = points.mapInArrow(blocks.unpacking(0), blocks.POINTS).repartition(1).sortWithinPartitions("x")
     part = keep(drawn.select(array_to_vector(F.col("x")).alias(FEATURES)))
     try:
         if part.rows.isEmpty():

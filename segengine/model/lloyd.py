@@ -61,10 +61,10 @@ class Converged:
 def pass_kernel(
     starts: Sequence[Floats], groups: Sequence[int] | None = None
 ) -> Callable[[Iterable[Any]], Iterator[Any]]:
-    """A function for mapInArrow: batches of (x: list of d doubles, revenue: double) to one row of totals a partition.
+    """A function for mapInArrow: blocks of customers (see blocks) to one row of totals a partition.
 
     Totals of one set of centres: k sizes, k revenues, the cost, then k x d sums. Ties go to the centre with the
-    lowest index. `groups`: for which group each set is; batches then have a third column, each customer's group.
+    lowest index. `groups`: for which group each set is; blocks then have the group of each customer.
     """
     centre_sets, chunk = [np.array(start, dtype=np.float64) for start in starts], CHUNK
     group_of_set = None if groups is None else [int(group) for group in groups]
@@ -76,12 +76,12 @@ def pass_kernel(
 
         d = centre_sets[0].shape[1]
         totals = [numpy_.zeros(2 * len(c) + 1 + len(c) * d) for c in centre_sets]
-        for batch in batches:
-            everybody = batch.column(0).flatten().to_numpy(zero_copy_only=False).reshape(-1, d)
-            revenues = batch.column(1).to_numpy(zero_copy_only=False)
+        for block in (row for batch in batches for row in batch.to_pylist()):
+            everybody = numpy_.frombuffer(block["x"]).reshape(-1, d)
+            revenues = numpy_.frombuffer(block["revenue"])
             members = {}
             if group_of_set is not None:
-                own = batch.column(2).to_numpy(zero_copy_only=False)
+                own = numpy_.frombuffer(block["group"], dtype="int32")
                 members = {int(group): numpy_.flatnonzero(own == group) for group in numpy_.unique(own)}
             for number, (centres, total) in enumerate(zip(centre_sets, totals, strict=True)):
                 points, amounts = everybody, revenues
@@ -111,7 +111,7 @@ def pass_kernel(
 
 
 def one_pass(points: DataFrame, starts: Sequence[Floats], groups: Sequence[int] | None = None) -> list[PassResult]:
-    """One pass over `points` (x array<double>, revenue double, with groups also group int) for each set of centres."""
+    """One pass over `points` (in blocks) for each set of centres."""
     columns = ("x", "revenue") if groups is None else ("x", "revenue", "group")
     rows = points.select(*columns).mapInArrow(pass_kernel(starts, groups), SCHEMA).collect()
     total = np.zeros(sum(2 * len(c) + 1 + c.size for c in starts))

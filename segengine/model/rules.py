@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from segengine.features.prepare_numbers import LARGEST
+from segengine.model.threads import pool_of_single_threads
 
 __all__ = ["Condition", "Leaf", "Rule", "case_sql", "condition_sql", "found_by", "learn_rules", "rule_sql"]
 
@@ -95,7 +96,8 @@ def learn_rules(columns: Mapping[str, NDArray[Any]], labels: Labels, k: int, *, 
     matrix = _matrix(columns)
     if not matrix or len(np.unique(labels)) < 2:
         return (Rule(),) * k
-    tried = [_rules(_tree_leaves(matrix, labels, depth, seed), k) for depth in DEPTHS]
+    with pool_of_single_threads() as pool:
+        tried = list(pool.map(lambda depth: _rules(_tree_leaves(matrix, labels, depth, seed), k), DEPTHS))
     scores = [_mean_f1(found_by(rules, columns, len(labels)), labels, k) for rules in tried]
     return next(rules for rules, score in zip(tried, scores, strict=True) if score >= max(scores) - SHORTER)
 

@@ -16,7 +16,7 @@ from segengine.publish import delta_log
 from segengine.publish.carry import carried_frame, carried_rows, read_parquet_file
 from segengine.publish.frames import frame_of
 from segengine.publish.record import GOLD, Checkpoint, Publication, publications_row
-from segengine.publish.shape import types_of
+from segengine.publish.shape import Rows, made, types_of
 from segengine.session import with_settings
 from segengine.tables import TABLES, by_name
 
@@ -54,7 +54,7 @@ def read_version(spark: SparkSession, store: Store, name: str, version: int | No
 def publish_delta(
     store: Store,
     spark: SparkSession,
-    tables: Mapping[str, DataFrame | pa.Table],
+    tables: Mapping[str, Rows],
     rows: Mapping[str, int],
     publication: Publication,
     *,
@@ -74,6 +74,7 @@ def publish_delta(
         try:
             versions = {}
             for name, new in tables.items():
+                new = made(new, name, publication.publication_id)
                 versions[name] = _commit(store, spark, name, new, rows.get(name), publication, previous, replaced)
                 done(f"written {name}")
             still_ours()

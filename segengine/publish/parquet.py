@@ -8,6 +8,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from segengine.io.files import Store
 from segengine.io.inputs import is_local, local_path
 from segengine.publish.carry import carried_frame, carried_rows, read_parquet_file
 from segengine.publish.record import GOLD, Checkpoint, Publication, publications_row
-from segengine.publish.shape import types_of
+from segengine.publish.shape import Rows, made, types_of
 from segengine.tables import by_name
 
 __all__ = ["CURRENT", "publish_parquet", "read_pointer"]
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 CURRENT = f"{GOLD}/current.json"
 PUBLICATIONS_FOLDER = f"{GOLD}/publications"
+WRITERS = 4
 FILE_BYTES = 128 * 2**20
 """A good size for a Parquet file: large enough to read fast, small enough to spread over a cluster."""
 VALUE_BYTES = 8
@@ -51,7 +53,7 @@ def read_pointer(store: Store) -> Publication | None:
 
 def publish_parquet(
     store: Store,
-    tables: Mapping[str, DataFrame | pa.Table],
+    tables: Mapping[str, Rows],
     rows: Mapping[str, int],
     publication: Publication,
     *,
@@ -100,22 +102,37 @@ def publish_parquet(
 
 def _write_and_check(
     store: Store,
-    tables: Mapping[str, DataFrame | pa.Table],
+    tables: Mapping[str, Rows],
     rows: Mapping[str, int],
     publication: Publication,
     previous: Publication | None,
     done: Checkpoint,
     replaced: dt.datetime | None,
 ) -> None:
+    """Long tables are written side by side, as each is one task or few; small ones, some of which are made only now,
+    meanwhile."""
     written: dict[str, tuple[DataFrame | pa.Table, int]] = {}
-    for name, new in tables.items():
-        data = _with_carried(store, name, new, previous, replaced)
-        expected = data.num_rows if isinstance(data, pa.Table) else rows.get(name) if data is new else None
-        expected = _write(store, f"{GOLD}/{publication.folder}/{name}", data, expected)
-        written[name] = data, expected
-        done(f"written {name}")
+
+    def folder(name: str) -> str:
+        return f"{GOLD}/{publication.folder}/{name}"
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        long: dict[str, tuple[DataFrame, Future[int]]] = {}
+        for name, new in tables.items():
+            if not callable(new) and not isinstance(new, pa.Table):
+                frame = _with_carried(store, name, new, previous, replaced)
+                expected = rows.get(name) if frame is new else None
+                long[name] = frame, pool.submit(_write_long, store, folder(name), frame, expected)
+        for name, new in tables.items():
+            if name not in long:
+                data = _with_carried(store, name, made(new, name, publication.publication_id), previous, replaced)
+                written[name] = data, _write_small(store, folder(name), data)
+                done(f"written {name}")
+        for name, (frame, writing) in long.items():
+            written[name] = frame, writing.result()
+            done(f"written {name}")
     for name, (data, expected) in written.items():
-        _check(store, f"{GOLD}/{publication.folder}/{name}", data, expected)
+        _check(store, folder(name), data, expected)
     done("checked")
 
 
@@ -136,13 +153,16 @@ def _with_carried(
     return carried_frame(new, new.sparkSession.read.parquet(store.uri(old)), table, replaced)
 
 
-def _write(store: Store, folder: str, data: DataFrame | pa.Table, expected: int | None) -> int:
-    """Write one table into a folder of its own; how many rows it should have."""
-    if isinstance(data, pa.Table):
-        sink = io.BytesIO()
-        pq.write_table(data, sink, compression="snappy")
-        store.write_atomic(f"{folder}/part-00000.parquet", sink.getvalue())
-        return int(data.num_rows)
+def _write_small(store: Store, folder: str, data: pa.Table) -> int:
+    """Write a table into a folder of its own; how many rows it has."""
+    sink = io.BytesIO()
+    pq.write_table(data, sink, compression="snappy")
+    store.write_atomic(f"{folder}/part-00000.parquet", sink.getvalue())
+    return int(data.num_rows)
+
+
+def _write_long(store: Store, folder: str, data: DataFrame, expected: int | None) -> int:
+    """Write a table into a folder of its own, through Spark; how many rows it should have."""
     expected = data.count() if expected is None else expected
     files = max(1, math.ceil(expected * len(data.columns) * VALUE_BYTES / FILE_BYTES))
     writer = data.coalesce(files).write.mode("error")

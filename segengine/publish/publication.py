@@ -14,8 +14,8 @@ from segengine.publish.delta import last_recorded, publish_delta, read_version
 from segengine.publish.lock import publication_lock, require_lock
 from segengine.publish.parquet import CURRENT, publish_parquet, read_pointer
 from segengine.publish.record import GOLD, Checkpoint, Publication
-from segengine.publish.shape import check
-from segengine.tables import TABLES, by_name
+from segengine.publish.shape import Rows, checked
+from segengine.tables import TABLES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -29,7 +29,7 @@ HISTORY = ("segment_kpis", "moves", "lanes", "bridge")
 """Tables that say how things stood as of a moment. `membership` does so too, and is always handed over as a whole."""
 
 
-def _without_history(tables: Mapping[str, DataFrame | pa.Table]) -> dict[str, DataFrame | pa.Table]:
+def _without_history(tables: Mapping[str, Rows]) -> dict[str, Rows]:
     return {
         name: rows.slice(0, 0) if name in HISTORY and isinstance(rows, pa.Table) else rows
         for name, rows in tables.items()
@@ -41,7 +41,7 @@ def _nothing(step: str) -> None:
 
 
 def publish(
-    tables: Mapping[str, DataFrame | pa.Table],
+    tables: Mapping[str, Rows],
     *,
     output: Output,
     spark: SparkSession | None,
@@ -57,6 +57,7 @@ def publish(
 ) -> Publication:
     """Publish every table of segengine/tables but `publications`, which is written here.
 
+    Tables that are functions are made when long ones are being written already.
     `rows`: how many rows each DataFrame has, where the caller knows; counted otherwise. `now` and `as_of` are aware.
     `keeps_history`: what is published as of that moment already stays as it is in the tables of HISTORY.
     `done` is told each step taken. Raises LockedError when somebody else publishes, PublicationError for all else that
@@ -147,7 +148,7 @@ def _require_format(store: Store, form: str) -> None:
         )
 
 
-def _check_tables(tables: Mapping[str, DataFrame | pa.Table], publication_id: str) -> None:
+def _check_tables(tables: Mapping[str, Rows], publication_id: str) -> None:
     expected = [table.name for table in TABLES if table.name != "publications"]
     if sorted(tables) != sorted(expected):
         raise PublicationError(
@@ -155,9 +156,8 @@ def _check_tables(tables: Mapping[str, DataFrame | pa.Table], publication_id: st
             found=f"missing: {sorted(set(expected) - set(tables))}; unknown: {sorted(set(tables) - set(expected))}",
         )
     for name, rows in tables.items():
-        check(rows, by_name(name))
-        if isinstance(rows, pa.Table) and set(rows.column("publication_id").unique().to_pylist()) - {publication_id}:
-            raise PublicationError("Rows name another publication.", where=name, found=f"for {publication_id}")
+        if not callable(rows):
+            checked(rows, name, publication_id)
 
 
 def _reason(error: Exception) -> str:

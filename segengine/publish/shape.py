@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -13,12 +13,16 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from segengine.errors import PublicationError
-from segengine.tables import Kind, Table
+from segengine.tables import Kind, Table, by_name
 
 __all__ = [
+    "Later",
+    "Rows",
     "check",
+    "checked",
     "conform",
     "conform_rows",
+    "made",
     "money",
     "money_of",
     "money_ratio",
@@ -26,6 +30,10 @@ __all__ = [
     "quoted",
     "types_of",
 ]
+
+Later = Callable[[], pa.Table]
+Rows = DataFrame | pa.Table | Later
+"""Rows of a table to publish: long ones, small ones, or small ones that are made when they are asked for."""
 
 ARROW: dict[Kind, pa.DataType] = {
     "string": pa.string(),
@@ -152,6 +160,19 @@ def _same_names(table: Table, found: Sequence[str], declared: Sequence[str]) -> 
             found=f"missing: {', '.join(missing) or 'none'}; not declared: {', '.join(undeclared) or 'none'}",
             todo="Declare the column in segengine/tables, or leave it out.",
         )
+
+
+def checked(rows: DataFrame | pa.Table, name: str, publication_id: str) -> DataFrame | pa.Table:
+    """The rows of a table. PublicationError unless `check` passes them and they name this publication."""
+    check(rows, by_name(name))
+    if isinstance(rows, pa.Table) and set(rows.column("publication_id").unique().to_pylist()) - {publication_id}:
+        raise PublicationError("Rows name another publication.", where=name, found=f"for {publication_id}")
+    return rows
+
+
+def made(rows: DataFrame | pa.Table | Later, name: str, publication_id: str) -> DataFrame | pa.Table:
+    """The rows of a table, made and checked now where that was put off."""
+    return checked(rows(), name, publication_id) if callable(rows) else rows
 
 
 def check(rows: DataFrame | pa.Table, table: Table) -> None:

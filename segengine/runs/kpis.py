@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ from segengine.publish.build import Built
 from segengine.publish.carry import carried_frame
 from segengine.publish.frames import frame_of
 from segengine.publish.publication import HISTORY, current, read_current
-from segengine.publish.shape import conform_rows, types_of
+from segengine.publish.shape import Rows, conform_rows, types_of
 from segengine.report.powerbi.paired import query, tables_of
 from segengine.report.powerbi.project import model_of
 from segengine.runs.power_bi import LONG, facts_of, options_of, published_tables
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["with_expected_kpis"]
 
 
-def with_expected_kpis(job: Job, built: Built, as_of: dt.datetime) -> Built:
-    """The tables with `expected_kpis` filled: a row a measure, and one a measure and segment."""
+def with_expected_kpis(job: Job, built: Built, as_of: dt.datetime) -> Mapping[str, Rows]:
+    """The tables, with `expected_kpis` made when it is published: a row a measure, and one a measure and segment."""
     if not job.config.powerbi.enabled:
-        return built
-    rows = _rows(job, built, as_of)
-    made = conform_rows(rows, EXPECTED_KPIS, job.config.minor_unit, job.run_id)
-    return replace(built, tables={**built.tables, EXPECTED_KPIS.name: made})
+        return built.tables
+
+    def made() -> pa.Table:
+        return conform_rows(_rows(job, built, as_of), EXPECTED_KPIS, job.config.minor_unit, job.run_id)
+
+    return {**built.tables, EXPECTED_KPIS.name: made}
 
 
 def _rows(job: Job, built: Built, as_of: dt.datetime) -> list[dict[str, object]]:

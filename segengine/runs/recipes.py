@@ -279,9 +279,8 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, plan
         step.rows_in = step.rows_out = built.measures.customers
     try:
         with job.steps.step("Publishing tables") as step:
-            built = with_expected_kpis(job, built, found.as_of)
             publication = publish(
-                built.tables,
+                with_expected_kpis(job, built, found.as_of),
                 rows=built.rows,
                 output=output,
                 spark=job.spark,
