@@ -6,18 +6,18 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from segengine import workers
 from segengine.config import Config
 from segengine.config.values import SECRET_NAME
 from segengine.connect import REMOTE, connect_session, is_connect, refuse_what_connect_lacks
 from segengine.errors import InfrastructureError
 from segengine.jars import SETTINGS, extras_for, how_to_get, installed
 from segengine.java import provide_java
+from segengine.local import HUGE_METHODS, LOGS, local_options, worker_options
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "active_session",
     "hadoop_filesystem",
+    "known_to_thread",
     "needs_delta",
     "open_session",
     "settings_for",
@@ -34,22 +35,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-LOGS = "SEGENGINE_SPARK_LOGS"
-"""Set this variable to see what Java and Spark say."""
-JAVA_OPTIONS = "SEGENGINE_JAVA_OPTIONS"
-"""Set this variable to more options of Java, for sessions in local mode."""
-CLASS_ARCHIVE = "spark-classes.jsa"
-"""What set-up has Java write (tools/archive_classes.py), beside the folder of JARs."""
-HUGE_METHODS = "-XX:-DontCompileHugeMethods"
-"""Has Java compile methods beyond 8,000 bytes, which Spark makes of tables with many mapped columns."""
-LATER_C2 = (
-    "-XX:Tier4InvocationThreshold=25000",
-    "-XX:Tier4MinInvocationThreshold=3000",
-    "-XX:Tier4CompileThreshold=75000",
-    "-XX:Tier4BackEdgeThreshold=200000",
-)
-"""Has Java's second compiler wait five times as long as by default: in a session of minutes, much of what it is given
-never pays for it. A third of its time less, and loops over rows reach it all the same."""
+T = TypeVar("T")
+
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 DELTA_PACKAGES = {
@@ -194,10 +181,10 @@ def _new_session(
         builder = builder.master(master)
         provide_java()
         if master.startswith("local"):
-            options |= _local_options()
+            options |= local_options()
             ours = os.environ.setdefault("PYSPARK_PYTHON", sys.executable) == sys.executable
             if ours and os.name == "posix":
-                options |= _worker_options()
+                options |= worker_options()
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     if delta:
         options |= _delta_options(submitted)
@@ -256,49 +243,6 @@ def _common_options() -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.debug.maxToStringFields": "200",
     }
-
-
-def _local_options() -> dict[str, str]:
-    cores = os.cpu_count() or 2
-    quiet = Path(__file__).with_name("log4j2.properties")
-    # Class data sharing shortens the start. JDBC drivers and ORC pass wall clock through Java's zone, and UTC skips no
-    # hour.
-    java_options = ["-Xshare:auto", "-XX:+UseParallelGC", HUGE_METHODS, *LATER_C2, "-Duser.timezone=UTC"]
-    archive = Path(sys.prefix) / "share" / "segengine" / CLASS_ARCHIVE
-    if archive.is_file():  # one that another Java wrote is passed over, without the warning
-        java_options += [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-    java_options += os.environ.get(JAVA_OPTIONS, "").split()
-    if not os.environ.get(LOGS):
-        java_options.append(f"-Dlog4j2.configurationFile={quiet.as_uri()}")
-    return {
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.driver.memory": os.environ.get("SEGENGINE_DRIVER_MEMORY") or f"{_driver_memory_mb()}m",
-        "spark.driver.maxResultSize": "0",
-        "spark.driver.extraJavaOptions": " ".join(java_options),
-        "spark.sql.shuffle.partitions": str(max(4, 2 * cores)),
-        "spark.default.parallelism": str(cores),
-    }
-
-
-def _worker_options() -> dict[str, str]:
-    """Of Python workers that run on this interpreter. A task of theirs waits 40 ms for TCP, and not for a socket of
-    Unix, which Spark has from 4.1 on."""
-    return {
-        "spark.python.daemon.module": workers.MODULE,
-        "spark.executorEnv.PYTHONPATH": str(Path(workers.__file__).parent.parent),
-        "spark.python.unix.domain.socket.enabled": "true",
-    }
-
-
-def _driver_memory_mb() -> int:
-    """A third of the machine's memory, from 1 to 8 GiB: local mode keeps driver and executors in one JVM."""
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
-    except (ValueError, OSError):
-        total = 6 * 1024
-    return max(1024, min(8192, total // 3))
 
 
 def _delta_options(submitted: bool) -> dict[str, str]:
@@ -378,6 +322,22 @@ def hadoop_filesystem(spark: SparkSession, uri: str) -> tuple[Any, Any]:
 def _java_line(error: Exception) -> str:
     java = getattr(error, "java_exception", None)
     return (str(java.toString()) if java is not None else str(error)).splitlines()[0][:300]
+
+
+def known_to_thread(spark: SparkSession, work: Callable[[], T]) -> Callable[[], T]:
+    """The work for another thread, where Spark then knows this session and what this thread has told Spark of itself.
+    Classic sessions only."""
+    from pyspark import inheritable_thread_target
+
+    def known() -> T:
+        given: Any = spark
+        name = "_get_j_spark_session_class"  # from Spark 4.0 on
+        sessions = getattr(given, name)(given._jvm) if hasattr(given, name) else given._jvm.SparkSession
+        sessions.setActiveSession(given._jsparkSession)
+        return work()
+
+    wrapped: Callable[[], T] = inheritable_thread_target(known)
+    return wrapped
 
 
 def active_session() -> SparkSession | None:

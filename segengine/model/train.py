@@ -14,6 +14,7 @@ from segengine.errors import ModelError
 from segengine.features.names import attribute_columns
 from segengine.features.prepare import Prepare, input_columns, options_of
 from segengine.features.prepare_numbers import Preparation, inverse
+from segengine.features.prepare_sample import Sample
 from segengine.kept import keep
 from segengine.model.fit import Fit, contest, lay_out, segment_order, settle, steadier
 from segengine.model.group_sample import group_samples, group_sizes
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from segengine.config import Config
     from segengine.features.catalog import Chosen
 
-__all__ = ["outlier_limits", "train"]
+__all__ = ["Segmentation", "find_segments", "fit_segments", "outlier_limits", "train"]
 
 Floats = NDArray[np.float64]
 
@@ -53,6 +54,20 @@ class _Part:
     metrics: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Segmentation:
+    """Segments that were found among sampled customers, not yet fitted to all of them."""
+
+    sample: Sample
+    preparation: Preparation
+    searched: Searched
+
+    @property
+    def k(self) -> int:
+        """How many segments, of all groups together."""
+        return sum(found.decision.k for found in self.searched.found)
+
+
 def train(
     rows: DataFrame,
     chosen: Chosen,
@@ -64,13 +79,38 @@ def train(
     champion: TrainedModel | None = None,
     weights: Mapping[str, float] | None = None,
 ) -> TrainedModel:
-    """Find segments of the customers in `rows`: one row each, with customer_id, the feature columns and revenue_e4,
-    with segments.by also the attribute's column.
+    """Find segments of the customers in `rows` and fit them to all of them: `find_segments`, then `fit_segments`."""
+    found = find_segments(
+        rows,
+        chosen,
+        config,
+        seed=seed,
+        sample_limit=sample_limit,
+        provisional=provisional,
+        champion=champion,
+        weights=weights,
+    )
+    return fit_segments(rows, chosen, config, found, seed=seed, champion=champion)
 
-    `rows` is read two or three times: persist it when it is dear to compute. Raises ModelError when there are too few
+
+def find_segments(
+    rows: DataFrame,
+    chosen: Chosen,
+    config: Config,
+    *,
+    seed: int,
+    sample_limit: int = SAMPLE_LIMIT,
+    provisional: bool = False,
+    champion: TrainedModel | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> Segmentation:
+    """Segments of a sample of the customers in `rows`: one row each, with customer_id, the feature columns and
+    revenue_e4, with segments.by also the attribute's column.
+
+    `rows` is read once or twice here: persist it when it is dear to compute. Raises ModelError when there are too few
     customers, nothing tells them apart or no k passes, and FeatureError for a feature that cannot be prepared.
-    `provisional`: when no k passes for everybody, the least bad one is taken. `champion`: the model in use, whose
-    centres the fit starts from as well. `weights`: those of families, where prepare.weights is auto.
+    `provisional`: when no k passes for everybody, the least bad one is taken. `champion`: the model in use. `weights`:
+    those of families, where prepare.weights is auto.
     """
     estimator = Prepare(
         inputs=input_columns(chosen.features), options=options_of(config.prepare, weights), sample_limit=sample_limit
@@ -82,15 +122,31 @@ def train(
         preparation = estimator.learn(sample.columns)
         before = places_of(champion, by, None, sample)
         found = search(sample, preparation, config, seed, provisional=provisional, before=before)
-        searched = Searched((), (found,), ())
-    else:
-        column = attribute_columns(config)[by]
-        sizes = group_sizes(rows, column, by, least_customers(config))
-        _require_customers(sizes.customers, config)
-        sample, samples = group_samples(rows, estimator.input_columns(), column, sizes, sample_limit)
-        preparation = estimator.learn(sample.columns)
-        places = partial(places_of, champion, by)
-        searched = search_groups(sizes, samples, preparation, config, seed, before=places)
+        return Segmentation(sample, preparation, Searched((), (found,), ()))
+    column = attribute_columns(config)[by]
+    sizes = group_sizes(rows, column, by, least_customers(config))
+    _require_customers(sizes.customers, config)
+    sample, samples = group_samples(rows, estimator.input_columns(), column, sizes, sample_limit)
+    preparation = estimator.learn(sample.columns)
+    places = partial(places_of, champion, by)
+    searched = search_groups(sizes, samples, preparation, config, seed, before=places)
+    return Segmentation(sample, preparation, searched)
+
+
+def fit_segments(
+    rows: DataFrame,
+    chosen: Chosen,
+    config: Config,
+    found: Segmentation,
+    *,
+    seed: int,
+    champion: TrainedModel | None = None,
+) -> TrainedModel:
+    """The model of segments that were found among a sample of `rows`, fitted to all of them.
+
+    `rows` is read once. `champion`: the model in use, whose centres the fit starts from as well.
+    """
+    preparation, searched = found.preparation, found.searched
     parts = _fitted(rows, preparation, searched, config, seed, champion)
     grouping = _grouping(parts, searched, preparation, config)
     centres = np.concatenate([part.centres for part in parts])
@@ -107,7 +163,7 @@ def train(
         metrics=parts[0].metrics if grouping is None else grouping.metrics(),
         seed=seed,
         grouping=grouping,
-        sample=sample,
+        sample=found.sample,
     )
 
 

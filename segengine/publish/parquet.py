@@ -8,13 +8,15 @@ import json
 import logging
 import math
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
+from segengine.beside import beside
 from segengine.errors import PublicationError, SegengineError
 from segengine.io.files import Store
 from segengine.io.inputs import is_local, local_path
@@ -116,13 +118,14 @@ def _write_and_check(
     def folder(name: str) -> str:
         return f"{GOLD}/{publication.folder}/{name}"
 
-    with ThreadPoolExecutor(WRITERS) as pool:
+    frames = {name: new for name, new in tables.items() if not callable(new) and not isinstance(new, pa.Table)}
+    spark = next((frame.sparkSession for frame in frames.values()), None)
+    with beside(spark, WRITERS) as submit:
         long: dict[str, tuple[DataFrame, Future[int]]] = {}
-        for name, new in tables.items():
-            if not callable(new) and not isinstance(new, pa.Table):
-                frame = _with_carried(store, name, new, previous, replaced)
-                expected = rows.get(name) if frame is new else None
-                long[name] = frame, pool.submit(_write_long, store, folder(name), frame, expected)
+        for name, new in frames.items():
+            frame = _with_carried(store, name, new, previous, replaced)
+            expected = rows.get(name) if frame is new else None
+            long[name] = frame, submit(partial(_write_long, store, folder(name), frame, expected))
         for name, new in tables.items():
             if name not in long:
                 data = _with_carried(store, name, made(new, name, publication.publication_id), previous, replaced)

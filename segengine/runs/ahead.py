@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from segengine.features.catalog import Feature
     from segengine.features.prepare_fit import InputColumn
     from segengine.job import Job
-    from segengine.model.trained import TrainedModel
     from segengine.runs.customers import Customers
     from segengine.runs.tables import Found
 
@@ -229,13 +228,14 @@ def weights_for(job: Job, past: Past | str, chosen: Chosen) -> tuple[Mapping[str
 
 
 def looked_back(
-    job: Job, past: Past | str, model: TrainedModel, weights: Mapping[str, float] | None
+    job: Job, past: Past | str, chosen: Chosen, k: int, weights: Mapping[str, float] | None
 ) -> Prediction | str:
-    """How far the recipe of a model, as of one period ago, separates what followed; or why that is not known."""
+    """How far the recipe of a model of k segments, as of one period ago, separates what followed; or why that is not
+    known."""
     why = past if isinstance(past, str) else past.why_not(1)
     if why is not None or isinstance(past, str):
         return str(why)
-    then = past.then(1, Chosen(model.features))
+    then = past.then(1, Chosen(chosen.features))
     if len(then.sample.frame) < FEWEST_CUSTOMERS:
         return _too_few(then)
     limits = job.config.segments
@@ -245,7 +245,7 @@ def looked_back(
             then.behaviours,
             then.inputs,
             options_of(job.config.prepare, weights),
-            model.k,
+            k,
             restarts=limits.restarts,
             seed=limits.seed,
         )

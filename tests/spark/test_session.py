@@ -11,7 +11,8 @@ import pytest
 
 from segengine.errors import InfrastructureError
 from segengine.java import provide_java
-from segengine.session import HUGE_METHODS, open_session
+from segengine.local import HUGE_METHODS
+from segengine.session import open_session
 
 REPOSITORY = Path(__file__).parents[2]
 

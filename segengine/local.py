@@ -1,0 +1,72 @@
+"""What a session of local mode is started with: Java's options, Python workers, memory, partitions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from segengine import workers
+
+__all__ = ["HUGE_METHODS", "LOGS", "local_options", "worker_options"]
+
+LOGS = "SEGENGINE_SPARK_LOGS"
+"""Set this variable to see what Java and Spark say."""
+JAVA_OPTIONS = "SEGENGINE_JAVA_OPTIONS"
+"""Set this variable to more options of Java, for sessions in local mode."""
+CLASS_ARCHIVE = "spark-classes.jsa"
+"""What set-up has Java write (tools/archive_classes.py), beside the folder of JARs."""
+HUGE_METHODS = "-XX:-DontCompileHugeMethods"
+"""Has Java compile methods beyond 8,000 bytes, which Spark makes of tables with many mapped columns."""
+LATER_C2 = (
+    "-XX:Tier4InvocationThreshold=25000",
+    "-XX:Tier4MinInvocationThreshold=3000",
+    "-XX:Tier4CompileThreshold=75000",
+    "-XX:Tier4BackEdgeThreshold=200000",
+)
+"""Has Java's second compiler wait five times as long as by default: in a session of minutes, much of what it is given
+never pays for it. A third of its time less, and loops over rows reach it all the same."""
+
+
+def local_options() -> dict[str, str]:
+    """Settings of a session whose driver does all the work."""
+    cores = os.cpu_count() or 2
+    quiet = Path(__file__).with_name("log4j2.properties")
+    # Class data sharing shortens the start. JDBC drivers and ORC pass wall clock through Java's zone, and UTC skips no
+    # hour.
+    java_options = ["-Xshare:auto", "-XX:+UseParallelGC", HUGE_METHODS, *LATER_C2, "-Duser.timezone=UTC"]
+    archive = Path(sys.prefix) / "share" / "segengine" / CLASS_ARCHIVE
+    if archive.is_file():  # one that another Java wrote is passed over, without the warning
+        java_options += [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    java_options += os.environ.get(JAVA_OPTIONS, "").split()
+    if not os.environ.get(LOGS):
+        java_options.append(f"-Dlog4j2.configurationFile={quiet.as_uri()}")
+    return {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.driver.memory": os.environ.get("SEGENGINE_DRIVER_MEMORY") or f"{_driver_memory_mb()}m",
+        "spark.driver.maxResultSize": "0",
+        "spark.driver.extraJavaOptions": " ".join(java_options),
+        "spark.sql.shuffle.partitions": str(max(4, 2 * cores)),
+        "spark.default.parallelism": str(cores),
+    }
+
+
+def worker_options() -> dict[str, str]:
+    """Of Python workers that run on this interpreter. A task of theirs waits 40 ms for TCP, and not for a socket of
+    Unix, which Spark has from 4.1 on."""
+    return {
+        "spark.python.daemon.module": workers.MODULE,
+        "spark.executorEnv.PYTHONPATH": str(Path(workers.__file__).parent.parent),
+        "spark.python.unix.domain.socket.enabled": "true",
+    }
+
+
+def _driver_memory_mb() -> int:
+    """A third of the machine's memory, from 1 to 8 GiB: local mode keeps driver and executors in one JVM."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    except (ValueError, OSError):
+        total = 6 * 1024
+    return max(1024, min(8192, total // 3))
