@@ -325,19 +325,20 @@ def _java_line(error: Exception) -> str:
 
 
 def known_to_thread(spark: SparkSession, work: Callable[[], T]) -> Callable[[], T]:
-    """The work for another thread, where Spark then knows this session and what this thread has told Spark of itself.
+    """The work for another thread, where Spark then knows this session and the local properties of this thread.
     Classic sessions only."""
-    from pyspark import inheritable_thread_target
+    given: Any = spark
+    context = given._jsc.sc()
+    properties = context.getLocalProperties().clone()
 
     def known() -> T:
-        given: Any = spark
         name = "_get_j_spark_session_class"  # from Spark 4.0 on
         sessions = getattr(given, name)(given._jvm) if hasattr(given, name) else given._jvm.SparkSession
         sessions.setActiveSession(given._jsparkSession)
+        context.setLocalProperties(properties)
         return work()
 
-    wrapped: Callable[[], T] = inheritable_thread_target(known)
-    return wrapped
+    return known
 
 
 def active_session() -> SparkSession | None:

@@ -7,50 +7,28 @@ import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # has no stubs
 
 __all__ = ["one_core", "pool_of_single_threads"]
 
+_TURN = threading.RLock()
+"""BLAS and filters of warnings belong to the whole process: one thread at a time sets them, and puts them back."""
 
-class _ForAllThreads:
-    """What holds for the whole process, from the first thread that asks for it to the last one that needs it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._asked = 0
-        self._held = ExitStack()
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        with self._lock:
-            if not self._asked:
-                self._held.enter_context(threadpool_limits(limits=1, user_api="blas"))
-                self._held.enter_context(warnings.catch_warnings())
-                warnings.simplefilter("ignore", ConvergenceWarning)
-            self._asked += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._asked -= 1
-                if not self._asked:
-                    self._held.close()
-
-
-_FOR_ALL = _ForAllThreads()
+_POOLED = threading.local()
 
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Calculate on one core in this thread. That k-means finds fewer centres than asked for is no warning here.
-
-    BLAS and warnings know no threads: they are told once, however many threads calculate at a time. OpenMP counts
-    threads for each thread that calls it.
-    """
-    with _FOR_ALL.held(), threadpool_limits(limits=1, user_api="openmp"):
+    """Calculate on one core in this thread, after other threads that do so. That k-means finds fewer centres than asked
+    for is no warning here. In a thread of the pool below, nothing is left to be limited."""
+    if getattr(_POOLED, "limited", False):
+        yield
+        return
+    with _TURN, threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 
 
@@ -58,11 +36,13 @@ def one_core() -> Iterator[None]:
 def pool_of_single_threads() -> Iterator[ThreadPoolExecutor]:
     """As many threads as there are cores, each limited to one.
 
-    A limit of OpenMP that is set outside of the pool does not hold inside, and threads that wait for each other in many
-    small fits cost most of the time on a busy machine.
+    OpenMP counts threads for each thread that calls it: a limit set outside of the pool does not hold inside, and
+    threads that wait for each other in many small fits cost most of the time on a busy machine.
     """
-    with (
-        one_core(),
-        ThreadPoolExecutor(os.cpu_count() or 1, initializer=threadpool_limits, initargs=(1, "openmp")) as pool,
-    ):
+    with one_core(), ThreadPoolExecutor(os.cpu_count() or 1, initializer=_limit_this_thread) as pool:
         yield pool
+
+
+def _limit_this_thread() -> None:
+    threadpool_limits(limits=1)
+    _POOLED.limited = True

@@ -77,7 +77,8 @@ def build_tables(
         for name, rows in {**small_rows(facts, measures), "moves": moved}.items()
     }
     large = {"assignments": _assignments(keyed, facts), "customers": _customers(keyed, facts)}
-    counts = {**dict.fromkeys(large, measures.customers), "membership": stays.count()}
+    first = past is None or past.membership is None  # everybody begins one stay
+    counts = {**dict.fromkeys(large, measures.customers), "membership": measures.customers if first else stays.count()}
     tables = {**small, **large, "membership": stays}
     return Built(tables, counts, measures, kept is None, warnings, (kept,) if kept else ())
 

@@ -14,6 +14,7 @@ from segengine.features import Attributes, choose
 from segengine.features.prepare_fit import InputColumn, Options, learn
 from segengine.features.prepare_numbers import prepare
 from segengine.features.prepare_sample import Sample
+from segengine.model.blocks import packing
 from segengine.model.choose import RULE, Candidate, KDecision
 from segengine.model.group_sample import HASH, fair_limit, joined
 from segengine.model.groups import Grouping, GroupModel, Key, Routing, named, spacing
@@ -125,9 +126,10 @@ def test_a_pass_counts_a_customer_for_the_sets_of_its_own_group_only():
 
     def batch(rows: np.ndarray) -> pa.RecordBatch:
         points = pa.array(x[rows].tolist(), pa.list_(pa.float64()))
-        return pa.RecordBatch.from_arrays(
-            [points, pa.array(revenue[rows]), pa.array(group[rows])], names=["x", "revenue", "group"]
-        )
+        draw = pa.array(np.zeros(len(rows), dtype=np.int32))
+        columns = [points, pa.array(revenue[rows]), draw, pa.array(group[rows])]
+        (block,) = packing()([pa.RecordBatch.from_arrays(columns, names=["x", "revenue", "draw", "group"])])
+        return block
 
     together = totals(pass_kernel(starts, [0, 1, 2]), batch(np.arange(60)))
     apart = [totals(pass_kernel([start]), batch(np.flatnonzero(group == g))) for g, start in enumerate(starts)]

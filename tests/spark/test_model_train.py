@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # h
 from segengine.config import Prepare
 from segengine.errors import ModelError
 from segengine.features.prepare_numbers import Preparation
-from segengine.model import pipeline
+from segengine.model import blocks, pipeline
 from segengine.model.fit import contest, lay_out
 from segengine.model.lloyd import run
 from segengine.model.pipeline import kmeans_model
@@ -172,7 +172,8 @@ def test_poor_centres_lose_the_contest_to_spark(spark, rows, model):
 
 def test_a_contestant_that_rests_far_above_the_other_is_carried_no_further(spark, rows, model):
     points = lay_out(rows, Preparation.from_dict(model.preparation), 600, has_revenue=True).persist()
-    x = np.array([row["x"] for row in points.select("x").collect()])
+    x = np.vstack([np.frombuffer(row["x"]).reshape(row["customers"], -1) for row in points.collect()])
+    assert len(x) == rows.count()
     poor = np.vstack([model.centres[:-1], model.centres[:1] + 0.001])
     good, lost = run(points, [model.centres, poor], hopeless=0.01)
     assert good.converged
@@ -186,6 +187,7 @@ def test_a_contestant_that_rests_far_above_the_other_is_carried_no_further(spark
 def test_customers_so_alike_that_a_draw_holds_none_of_them_are_no_error(spark, model):
     x = model.centres[0].tolist()
     points = spark.createDataFrame([(x, 1.0, 1)] * 50, "x array<double>, revenue double, draw int")
+    points = points.mapInArrow(blocks.packing(), blocks.SCHEMA)
     fit = contest(points, model.centres[:2], seed=7, min_share=0.0, max_share=1.0)
     assert fit.contestants[1].reason == "came back with 0 centres instead of 2"
 

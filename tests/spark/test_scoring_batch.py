@@ -17,6 +17,7 @@ from pyspark import cloudpickle
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
+from segengine.model.blocks import packing
 from segengine.model.lloyd import pass_kernel
 from segengine.model.train import train
 from segengine.scoring.batch import SCORE_COLUMNS, score, score_kernel
@@ -159,7 +160,8 @@ def run_elsewhere(kernel, batch, folder) -> str:
 def test_what_runs_on_executors_needs_no_segengine_there(tmp_path):
     points = pa.array([[0.0, 1.0], [9.0, 9.0]], pa.list_(pa.float64()))
     centres = np.array([[0.0, 0.0], [10.0, 10.0]])
-    one_pass = pa.RecordBatch.from_arrays([points, pa.array([5.0, 7.0])], names=["x", "revenue"])
+    rows = [points, pa.array([5.0, 7.0]), pa.array([0, 1], pa.int32())]
+    (one_pass,) = packing()([pa.RecordBatch.from_arrays(rows, names=["x", "revenue", "draw"])])
     totals = run_elsewhere(pass_kernel([centres]), one_pass, tmp_path)
     assert totals == "RESULT [{'partition': 0, 'totals': [1.0, 1.0, 5.0, 7.0, 3.0, 0.0, 1.0, 9.0, 9.0]}]"
     to_score = pa.RecordBatch.from_arrays(
