@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from segengine import workers
@@ -26,6 +30,8 @@ LATER_C2 = (
 )
 """Has Java's second compiler wait five times as long as by default: in a session of minutes, much of what it is given
 never pays for it. A third of its time less, and loops over rows reach it all the same."""
+LONGEST_FOLDER = 60
+"""Characters of the path of a socket are 103 on some systems, and Spark's names have 43."""
 
 
 def local_options() -> dict[str, str]:
@@ -56,11 +62,24 @@ def local_options() -> dict[str, str]:
 def worker_options() -> dict[str, str]:
     """Of Python workers that run on this interpreter. A task of theirs waits 40 ms for TCP, and not for a socket of
     Unix, which Spark has from 4.1 on."""
-    return {
+    options = {
         "spark.python.daemon.module": workers.MODULE,
         "spark.executorEnv.PYTHONPATH": str(Path(workers.__file__).parent.parent),
-        "spark.python.unix.domain.socket.enabled": "true",
     }
+    sockets = _folder_of_sockets()
+    if len(sockets) <= LONGEST_FOLDER:
+        options["spark.python.unix.domain.socket.enabled"] = "true"
+        options["spark.python.unix.domain.socket.dir"] = sockets
+    return options
+
+
+@cache
+def _folder_of_sockets() -> str:
+    """A folder that only this user may enter, as whoever may write to a socket could send code; gone with the
+    process. Spark would leave the sockets in the machine's folder for temporary files."""
+    folder = tempfile.mkdtemp(prefix="segengine-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _driver_memory_mb() -> int:

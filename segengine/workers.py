@@ -7,6 +7,7 @@ loaded is looked through as well.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 
@@ -22,7 +23,8 @@ def main() -> None:
     from pyspark.daemon import manager
 
     for name in LOADED:
-        importlib.import_module(name)
+        with contextlib.suppress(ImportError):  # a worker that needs it will say so, in a message that is read
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()
     manager()

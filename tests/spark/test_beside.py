@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 import threading
+from pathlib import Path
 
 import pyarrow as pa
 import pyspark
@@ -76,6 +78,9 @@ def test_workers_are_forked_from_what_has_loaded_everything_and_is_not_looked_th
     assert [row["told"] for row in rows] == [True, True]
     if SINCE_4_1:
         assert spark.conf.get("spark.python.unix.domain.socket.enabled") == "true"
+        folder = Path(spark.conf.get("spark.python.unix.domain.socket.dir"))
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert list(folder.iterdir())
 
 
 def test_a_table_that_is_made_late_is_checked_like_any_other():
