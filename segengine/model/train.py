@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from segengine.config import Config
     from segengine.features.catalog import Chosen
 
-__all__ = ["Segmentation", "find_segments", "fit_segments", "outlier_limits", "train"]
+__all__ = ["Segmentation", "find_segments", "fit_segments", "outlier_limits"]
 
 Floats = NDArray[np.float64]
 
@@ -66,31 +66,6 @@ class Segmentation:
     def k(self) -> int:
         """How many segments, of all groups together."""
         return sum(found.decision.k for found in self.searched.found)
-
-
-def train(
-    rows: DataFrame,
-    chosen: Chosen,
-    config: Config,
-    *,
-    seed: int,
-    sample_limit: int = SAMPLE_LIMIT,
-    provisional: bool = False,
-    champion: TrainedModel | None = None,
-    weights: Mapping[str, float] | None = None,
-) -> TrainedModel:
-    """Find segments of the customers in `rows` and fit them to all of them: `find_segments`, then `fit_segments`."""
-    found = find_segments(
-        rows,
-        chosen,
-        config,
-        seed=seed,
-        sample_limit=sample_limit,
-        provisional=provisional,
-        champion=champion,
-        weights=weights,
-    )
-    return fit_segments(rows, chosen, config, found, seed=seed, champion=champion)
 
 
 def find_segments(

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 CURRENT = f"{GOLD}/current.json"
 PUBLICATIONS_FOLDER = f"{GOLD}/publications"
 WRITERS = 4
+"""Long tables that are written at a time; there are three."""
 FILE_BYTES = 128 * 2**20
 """A good size for a Parquet file: large enough to read fast, small enough to spread over a cluster."""
 VALUE_BYTES = 8

@@ -207,7 +207,7 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
                     champion=champion,
                     weights=weights,
                 )
-                # What follows keeps one core busy, and so does looking back: side by side they take half the time.
+                # Looking back needs no more of the model than this: it fills the gaps that one fit leaves.
                 judging = submit(partial(looked_back, job, past, people.chosen, segments.k, weights))
                 model = fit_segments(rows, people.chosen, job.config, segments, seed=seed, champion=champion)
                 model = identified(job, rows, model, champion)

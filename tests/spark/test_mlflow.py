@@ -23,9 +23,9 @@ from segengine.config import load
 from segengine.io.files import LocalStore
 from segengine.mlops import tracking
 from segengine.model import bundle
-from segengine.model.train import train
 from segengine.scoring.batch import score
 from tests import shops
+from tests.models import train
 from tests.pure.configs import config as plain_config
 from tests.spark.model_customers import as_rows, chosen, config, shop
 

@@ -15,8 +15,8 @@ import pytest
 from segengine.errors import BundleError
 from segengine.io.files import LocalStore
 from segengine.model import bundle
-from segengine.model.train import train
 from segengine.scoring.batch import score
+from tests.models import train
 from tests.spark.model_customers import as_rows, chosen, config, shop
 
 

@@ -22,10 +22,10 @@ from segengine.model.fit import contest, lay_out, segment_order
 from segengine.model.group_sample import group_samples, group_sizes, joined
 from segengine.model.pipeline import segment_pipeline
 from segengine.model.search import search
-from segengine.model.train import train
 from segengine.publish.build import build_tables
 from segengine.publish.facts import SegmentInfo
 from segengine.scoring.batch import group_warnings, score
+from tests.models import train
 from tests.publications import facts
 from tests.spark.group_customers import BY_SIZE, FEATURES, by_country, grouped
 from tests.spark.model_customers import as_rows, config

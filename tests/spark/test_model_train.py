@@ -18,9 +18,10 @@ from segengine.model.fit import contest, lay_out
 from segengine.model.lloyd import run
 from segengine.model.pipeline import kmeans_model
 from segengine.model.sweep import carry
-from segengine.model.train import outlier_limits, train
+from segengine.model.train import outlier_limits
 from segengine.scoring import batch
 from segengine.scoring.labelled import labelled, learnt_from
+from tests.models import train
 from tests.spark.model_customers import as_rows, chosen, config, shop
 
 

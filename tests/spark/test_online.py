@@ -17,13 +17,13 @@ from segengine.io.files import LocalStore
 from segengine.model import bundle
 from segengine.model.pipeline import segment_pipeline
 from segengine.model.scorer import scorer_facts
-from segengine.model.train import train
 from segengine.model.trained import describe
 from segengine.publish.publication import read_current
 from segengine.runs import run
 from segengine.scoring.batch import score
 from segengine.scoring.log1p import log1p
 from segengine.scoring.online import Scorer, load
+from tests.models import train
 from tests.spark.group_customers import FEATURES, by_country, grouped
 from tests.spark.model_customers import as_rows, chosen, config, shop
 

@@ -19,8 +19,8 @@ from pyspark.sql import functions as F
 
 from segengine.model.blocks import packing
 from segengine.model.lloyd import pass_kernel
-from segengine.model.train import train
 from segengine.scoring.batch import SCORE_COLUMNS, score, score_kernel
+from tests.models import train
 from tests.spark.model_customers import as_rows, chosen, config, shop
 
 
