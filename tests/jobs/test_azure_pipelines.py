@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
+from collections.abc import Mapping
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pytest
 
-from segengine import runs
+from segengine import cli, runs
 from segengine.components.approval import approve
 from segengine.config import load, with_places
 from segengine.io.files import LocalStore
@@ -43,6 +49,17 @@ def workspace(folder: Path, config: Path, values: str = "dev") -> LocalWorkspace
     made.datastore("lake", STATE).mkdir(parents=True)
     (made.datastore("lake", STATE) / "README.txt").write_text("made before the first run\n")
     return made
+
+
+def in_this_process(command: str, here: Path, environment: Mapping[str, str], log: Path) -> int:
+    """The same command with the session of the tests: starting Spark anew is most of a small step."""
+    program, *arguments = shlex.split(command)
+    assert program == "segengine"
+    variables = mock.patch.dict(os.environ, environment, clear=True)
+    with log.open("w") as said, redirect_stdout(said), redirect_stderr(said), variables, chdir(here):
+        with pytest.raises(SystemExit) as left:
+            cli.main(arguments)
+    return int(left.value.code or 0)
 
 
 def write_months(frame: pd.DataFrame, folder: Path, until: str) -> None:
@@ -93,12 +110,14 @@ def shop(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def three_months(tmp_path_factory, shop) -> tuple[LocalWorkspace, list[LocalJob]]:
+def three_months(tmp_path_factory, shop, spark) -> tuple[LocalWorkspace, list[LocalJob]]:
+    """The first month in processes as Azure starts them, the others in the session of the tests."""
     config, frame = shop
     made, jobs = workspace(tmp_path_factory.mktemp("azure"), config), []
     for month in MONTHS:
         write_months(frame, made.datastore("lake", "raw/transactions"), month)
         jobs += [made.run("training"), made.run("inference")]
+        made = replace(made, start=in_this_process)
     return made, jobs
 
 
@@ -159,11 +178,11 @@ def test_monitor_writes_retrain_json_and_ends_with_0(three_months):
     assert isinstance(told["call"], bool)
 
 
-def test_where_approval_is_required_nothing_changes_before_it_and_then_it_is_recorded(tmp_path, shop):
+def test_where_approval_is_required_nothing_changes_before_it_and_then_it_is_recorded(tmp_path, shop, spark):
     import datetime as dt
 
     config, frame = shop
-    made = workspace(tmp_path, config, "prod")
+    made = replace(workspace(tmp_path, config, "prod"), start=in_this_process)
     write_months(frame, made.datastore("lake", "raw/transactions"), MONTHS[0])
     made.run("training")
     state = made.datastore("lake", STATE)

@@ -16,7 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,25 @@ from typing import Any
 from segengine.errors import ConfigError, InfrastructureError, SegengineError
 from segengine.mlops.azure.documents import BINDING, Component, Node, Pipeline, load_pipeline, read
 
-__all__ = ["LocalJob", "LocalWorkspace", "StepFailed"]
+__all__ = ["LocalJob", "LocalWorkspace", "StepFailed", "with_bash"]
 
 DATASTORE = re.compile(r"^azureml://datastores/([\w-]+)/paths/(.+?)/?$")
 ASSET = re.compile(r"^azureml:([\w.-]+)(?::([\w.-]+)|@latest)$")
 OPTIONAL_PART = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "SEGENGINE_MASTER", "PYTHONPATH")
 """All that a step sees of this machine's environment; a step that needs more would fail in Azure as well."""
+
+Start = Callable[[str, Path, Mapping[str, str], Path], int]
+"""Runs a command in a folder with these variables and no others; its output goes to a file. The exit code."""
+
+
+def with_bash(command: str, here: Path, environment: Mapping[str, str], log: Path) -> int:
+    """Run it in a process of its own, as Azure ML does."""
+    with log.open("wb") as stream:
+        return subprocess.run(
+            ["bash", "-c", command], cwd=here, env=environment, stdin=subprocess.DEVNULL,
+            stdout=stream, stderr=subprocess.STDOUT, check=False,
+        ).returncode  # fmt: skip
 
 
 class StepFailed(SegengineError):
@@ -58,6 +70,7 @@ class LocalWorkspace:
 
     rendered: Path
     folder: Path
+    start: Start = with_bash
 
     def run(self, pipeline: str, inputs: Mapping[str, Path | str] | None = None) -> LocalJob:
         """Run every step in order; `inputs` are by `input`, or by `step.input` for what a pipeline leaves open.
@@ -115,7 +128,7 @@ class LocalWorkspace:
             values[f"outputs.{name}"] = str(place)
             job.outputs[f"{node.name}.{name}"] = place
         job.commands[node.name] = command_of(component, values)
-        _start(node.name, job.commands[node.name], component, folder)
+        self._start(node.name, job.commands[node.name], component, folder)
         changed = [str(place) for place, digest in read_only.items() if _digest(place) != digest]
         if changed:
             raise ConfigError(
@@ -124,6 +137,28 @@ class LocalWorkspace:
                 found=", ".join(changed),
                 todo="Let it write to its outputs only.",
             )
+
+    def _start(self, step: str, command: str, component: Component, folder: Path) -> None:
+        """Run it in an empty folder (or a copy of its code); StepFailed when it does not end with 0."""
+        here, log = folder / "here", folder / "log.txt"
+        code = component.data.get("code")
+        if code is not None:
+            shutil.copytree((component.file.parent / str(code)).resolve(), here)
+        here.mkdir(parents=True, exist_ok=True)
+        environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+        environment.update((key, str(value)) for key, value in component.data.get("environment_variables", {}).items())
+        try:
+            exit_code = self.start(command, here, environment, log)
+        except OSError as error:
+            raise InfrastructureError(
+                "A step could not be started.",
+                where=step,
+                found=str(error),
+                todo="Run it in the environment that segengine is installed in.",
+            ) from error
+        if exit_code != 0:
+            raise StepFailed(step, exit_code, log)
 
     def _bound(self, pipeline: Pipeline, value: Any, job: LocalJob, given: Mapping[str, Path | str]) -> Any:
         """What a node's input stands for: a path of this machine, a literal, or None."""
@@ -211,33 +246,6 @@ def command_of(component: Component, values: Mapping[str, str]) -> str:
         return values[binding[1]]
 
     return BINDING.sub(replaced, OPTIONAL_PART.sub(optional, component.text)).strip()
-
-
-def _start(step: str, command: str, component: Component, folder: Path) -> None:
-    """Run it with bash in an empty folder (or a copy of its code); StepFailed when it does not end with 0."""
-    here, log = folder / "here", folder / "log.txt"
-    code = component.data.get("code")
-    if code is not None:
-        shutil.copytree((component.file.parent / str(code)).resolve(), here)
-    here.mkdir(parents=True, exist_ok=True)
-    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
-    environment.update({key: str(value) for key, value in component.data.get("environment_variables", {}).items()})
-    try:
-        with log.open("wb") as stream:
-            done = subprocess.run(
-                ["bash", "-c", command], cwd=here, env=environment, stdin=subprocess.DEVNULL,
-                stdout=stream, stderr=subprocess.STDOUT, check=False,
-            )  # fmt: skip
-    except OSError as error:
-        raise InfrastructureError(
-            "A step could not be started.",
-            where=step,
-            found=str(error),
-            todo="Run it in the environment that segengine is installed in.",
-        ) from error
-    if done.returncode != 0:
-        raise StepFailed(step, done.returncode, log)
 
 
 def _writer(pipeline: Pipeline, output: str) -> str:
