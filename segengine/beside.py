@@ -26,7 +26,8 @@ class Submit(Protocol):
 
 @contextmanager
 def beside(spark: SparkSession | None, threads: int = 1) -> Iterator[Submit]:
-    """A function that starts work in a thread; the block ends when all of it has ended.
+    """A function that starts work in a thread; the block ends when all of it has ended. Where the block fails, work
+    that waits for a thread is dropped.
 
     Without a session, and over Spark Connect, work is done at once in the calling thread.
     """
@@ -38,7 +39,11 @@ def beside(spark: SparkSession | None, threads: int = 1) -> Iterator[Submit]:
         def submit(work: Callable[[], T]) -> Future[T]:
             return pool.submit(known_to_thread(spark, work))
 
-        yield submit
+        try:
+            yield submit
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _at_once(work: Callable[[], T]) -> Future[T]:

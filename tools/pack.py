@@ -243,14 +243,14 @@ def smoke_test(home: Path, modules: Sequence[str]) -> None:
         raise PackError(f"The packed Python uses files of this machine: {', '.join(outside)}.")
 
 
-def write_archive(home: Path, archive: Path) -> None:
+def write_archive(home: Path, archive: Path, level: int) -> None:
     """The folder as a .tar.gz with sorted names, no owners and one time for every file."""
     moment = int(os.environ.get("SOURCE_DATE_EPOCH") or YEAR_2000)
     archive.parent.mkdir(parents=True, exist_ok=True)
     new = archive.with_name(archive.name + ".new")
     with (
         new.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as packed,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=level, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for file in sorted(home.rglob("*")):
@@ -266,7 +266,7 @@ def write_archive(home: Path, archive: Path) -> None:
     new.replace(archive)
 
 
-def pack(kind: str, folder: Path) -> Path:
+def pack(kind: str, folder: Path, level: int = 6) -> Path:
     """Make the archive of this kind in `folder` and return its path; PackError tells why it cannot be made."""
     if sys.platform != "linux":
         raise PackError("Archives are packed on Linux: the workers' system, or an older one of the same processor.")
@@ -294,7 +294,7 @@ def pack(kind: str, folder: Path) -> Path:
         spark = "" if lock == LOCK else f"-{lock.stem.replace('-', '')}"
         python = f"py{sys.version_info.major}{sys.version_info.minor}"
         archive = folder / f"segengine-{version}-{kind}{spark}-{python}-linux_{platform.machine()}.tar.gz"
-        write_archive(home, archive)
+        write_archive(home, archive, level)
     size = archive.stat().st_size / 1e6
     needs = f"Linux {facts['machine']} with glibc {facts['glibc']} or newer"
     print(f"{archive}: {size:.0f} MB, Python {facts['python']} and {len(others)} packages, for {needs}")
@@ -305,13 +305,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="workers, all; both when none is named")
     parser.add_argument("--folder", type=Path, default=ROOT / "dist", help="where; dist when absent")
+    parser.add_argument(
+        "--level",
+        type=int,
+        choices=range(1, 10),
+        default=6,
+        metavar="N",
+        help="of gzip: 1 is quick, 9 small; 6 when absent",
+    )
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.kinds) - KINDS.keys())
     if unknown:
         parser.error(f"{', '.join(unknown)} is no kind of archive; there are: {', '.join(KINDS)}")
     try:
         for kind in chosen.kinds or KINDS:
-            pack(kind, chosen.folder)
+            pack(kind, chosen.folder, chosen.level)
     except PackError as error:
         print(f"Nothing was packed.\n{error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Delta publications: tables commit one by one, `publications` records every version last, the rest is undone."""
+"""Delta publications: every table commits, `publications` records all versions last, what is not recorded is undone."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from segengine.beside import beside
 from segengine.io.files import Store
 from segengine.publish import delta_log
 from segengine.publish.carry import carried_frame, carried_rows, read_parquet_file
@@ -35,6 +37,9 @@ PROPERTIES = {
 }
 """Power BI reads neither deletion vectors nor mapped columns. Recorded versions must stay readable, for longer than
 Delta's 30 and 7 days: until somebody vacuums with a shorter retention on purpose."""
+
+WRITERS = 4
+"""Tables that commit at a time: most of a commit of few rows is planning and waiting, on any cluster."""
 
 LOCAL_SETTINGS = {"spark.databricks.delta.snapshotPartitions": "1"}
 """Delta reads a table's log with 50 tasks; these logs are tiny."""
@@ -62,7 +67,7 @@ def publish_delta(
     done: Checkpoint,
     replaced: dt.datetime | None = None,
 ) -> Publication:
-    """Undo what an interrupted publication left, commit table by table, record all versions last.
+    """Undo what an interrupted publication left, commit the tables side by side, record all versions last.
 
     `replaced`: a moment whose rows go from the tables of moments, whether there are new ones of it or not.
     When it fails, the tables committed so far are put back.
@@ -73,10 +78,16 @@ def publish_delta(
         done("recovered")
         try:
             versions = {}
-            for name, new in tables.items():
-                new = made(new, name, publication.publication_id)
-                versions[name] = _commit(store, spark, name, new, rows.get(name), publication, previous, replaced)
-                done(f"written {name}")
+
+            def commit(name: str, new: Rows) -> int:
+                frame = made(new, name, publication.publication_id)
+                return _commit(store, spark, name, frame, rows.get(name), publication, previous, replaced)
+
+            with beside(spark, WRITERS) as submit:
+                commits = {name: submit(partial(commit, name, new)) for name, new in tables.items()}
+                for name, committed in commits.items():
+                    versions[name] = committed.result()
+                    done(f"written {name}")
             still_ours()
             publication = replace(publication, table_versions=versions)
             _commit(store, spark, "publications", publications_row(publication), None, publication, previous)
@@ -89,22 +100,24 @@ def publish_delta(
 
 def recover(store: Store, spark: SparkSession, recorded: Publication | None) -> None:
     """Restore every table that has commits of a publication that was never recorded; needs the lock."""
-    for table in TABLES:
-        if table.name == "publications":
-            continue
-        folder = _folder(table.name)
-        version = recorded.table_versions.get(table.name) if recorded else None
-        left = delta_log.unrecorded_commits(store, folder, version)
-        if not left:
-            continue
-        if version is None:
-            store.delete(folder)
-            log.warning("table %s of an interrupted first publication deleted", table.name)
-            continue
-        spark.sql(f"RESTORE TABLE delta.`{store.uri(folder)}` TO VERSION AS OF {version}")
-        log.warning(
-            "table %s put back to version %d, as an interrupted publication had changed it", table.name, version
-        )
+    names = [table.name for table in TABLES if table.name != "publications"]
+    with beside(spark, WRITERS) as submit:
+        versions = recorded.table_versions if recorded else {}
+        for restored in [submit(partial(_restore, store, spark, name, versions.get(name))) for name in names]:
+            restored.result()
+
+
+def _restore(store: Store, spark: SparkSession, name: str, version: int | None) -> None:
+    """Put a table back to a version, if it has commits of ours after it; without one it was not there before."""
+    folder = _folder(name)
+    if not delta_log.unrecorded_commits(store, folder, version):
+        return
+    if version is None:
+        store.delete(folder)
+        log.warning("table %s of an interrupted first publication deleted", name)
+        return
+    spark.sql(f"RESTORE TABLE delta.`{store.uri(folder)}` TO VERSION AS OF {version}")
+    log.warning("table %s put back to version %d, as an interrupted publication had changed it", name, version)
 
 
 def _put_back(store: Store, spark: SparkSession, publication: Publication, previous: Publication | None) -> None:

@@ -63,9 +63,9 @@ def zipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What `make dist` packs beside the wheel, by kind."""
+    """What `make dist` packs beside the wheel, by kind; packed quickly."""
     folder = tmp_path_factory.mktemp("archives")
-    command = [sys.executable, str(REPOSITORY / "tools" / "pack.py"), "--folder", str(folder)]
+    command = [sys.executable, str(REPOSITORY / "tools" / "pack.py"), "--folder", str(folder), "--level", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return {file.name.split("-")[2]: file for file in folder.iterdir()}
@@ -183,6 +183,7 @@ def test_driver_and_executors_run_from_the_whole_archive_alone(
         "SPARK_HOME": str(standalone.spark_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": IN_ARCHIVE,
+        **standalone.QUICK,
     }
     command = submit_command(
         cluster.master,

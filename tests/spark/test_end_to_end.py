@@ -72,25 +72,33 @@ def test_rows_customers_and_money_agree_with_pandas(spark: SparkSession, tmp_pat
     assert round(float(kpis["revenue"].sum()) * 100) == cents.sum()
 
 
+@pytest.fixture(scope="module")
+def plain(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with lines in the order they were made in, in one file, and `out` of a run over them."""
+    folder = tmp_path_factory.mktemp("plain")
+    shops.write_parquet(shops.lines(customers=150), folder / "lines")
+    runs.run(shops.write_config(folder), spark=spark)
+    return folder
+
+
 @pytest.mark.parametrize("files", [1, 4, 16])
 def test_shuffled_rows_in_any_number_of_files_give_the_same_segments(
-    spark: SparkSession, tmp_path: Path, files: int
+    spark: SparkSession, plain: Path, tmp_path: Path, files: int
 ) -> None:
-    frame = shops.lines(customers=150)
-    shops.write_parquet(frame, tmp_path / "plain")
-    shops.write_parquet(frame.sample(frac=1.0, random_state=files), tmp_path / "mixed", files=files)
-    for name in ("plain", "mixed"):
-        runs.run(shops.write_config(tmp_path, path=name, output=f"out-{name}"), spark=spark)
-    plain, mixed = segments_by_customer(tmp_path / "out-plain"), segments_by_customer(tmp_path / "out-mixed")
-    pd.testing.assert_series_equal(plain["segment_key"], mixed["segment_key"])
-    pd.testing.assert_frame_equal(plain, mixed, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(centres(tmp_path / "out-plain"), centres(tmp_path / "out-mixed"), rtol=0, atol=1e-9)
+    mixed = shops.lines(customers=150).sample(frac=1.0, random_state=files)
+    shops.write_parquet(mixed, tmp_path / "lines", files=files)
+    runs.run(shops.write_config(tmp_path), spark=spark)
+    found, expected = (segments_by_customer(folder / "out") for folder in (tmp_path, plain))
+    pd.testing.assert_series_equal(found["segment_key"], expected["segment_key"])
+    pd.testing.assert_frame_equal(found, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(centres(tmp_path / "out"), centres(plain / "out"), rtol=0, atol=1e-9)
 
 
-def test_the_time_zone_of_the_machine_does_not_matter(tmp_path: Path) -> None:
+def test_the_time_zone_of_the_machine_does_not_matter(spark: SparkSession, tmp_path: Path) -> None:
     shops.write_parquet(shops.lines(customers=80), tmp_path / "lines")
-    found = {}
-    for zone in ("UTC", "America/New_York", "Asia/Kolkata"):
+    runs.run(shops.write_config(tmp_path, output="here", timezone="Europe/Paris"), spark=spark)
+    found = {"here": segments_by_customer(tmp_path / "here")}
+    for zone in ("America/New_York", "Asia/Kolkata"):
         config = shops.write_config(tmp_path, output=zone.replace("/", "-"), timezone="Europe/Paris")
         done = subprocess.run(
             [sys.executable, "-m", "segengine.cli", "run", str(config), "--quiet"],
@@ -99,8 +107,8 @@ def test_the_time_zone_of_the_machine_does_not_matter(tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         found[zone] = segments_by_customer(tmp_path / zone.replace("/", "-"))
-    pd.testing.assert_frame_equal(found["UTC"], found["America/New_York"], rtol=0, atol=1e-9)
-    pd.testing.assert_frame_equal(found["UTC"], found["Asia/Kolkata"], rtol=0, atol=1e-9)
+    pd.testing.assert_frame_equal(found["here"], found["America/New_York"], rtol=0, atol=1e-9)
+    pd.testing.assert_frame_equal(found["here"], found["Asia/Kolkata"], rtol=0, atol=1e-9)
 
 
 def test_a_shop_with_known_segments_is_recovered(spark: SparkSession, tmp_path: Path) -> None:

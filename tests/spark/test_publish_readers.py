@@ -23,7 +23,7 @@ from segengine.publish import parquet
 from segengine.publish.build import Built, build_tables
 from segengine.publish.publication import Publication, current, publish, read_current
 from segengine.tables import TABLES, by_name
-from tests.publications import AS_OF, SCORED, arguments, facts, scored_row, tables
+from tests.publications import AS_OF, FEW, SCORED, arguments, facts, only, scored_row, tables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -186,15 +186,17 @@ def test_an_output_of_the_other_format_is_refused(
 
 
 def test_a_task_that_fails_while_writing_leaves_the_previous_publication(
-    spark: SparkSession, published: tuple[Output, list[Publication]]
+    spark: SparkSession, published: tuple[Output, list[Publication]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output, _ = published
+    only(FEW, monkeypatch)
     before = spark_frame(read_current(spark, output, "assignments"))
     built = build(spark, "p8")
     failing = F.when(F.col("customer_id") == "42", F.raise_error(F.lit("this task fails"))).otherwise(
         F.col("customer_id")
     )
-    broken = {**built.tables, "customers": built.tables["customers"].withColumn("customer_id", failing.cast("string"))}
+    broken = {name: built.tables[name] for name in FEW if name in built.tables}
+    broken["customers"] = broken["customers"].withColumn("customer_id", failing.cast("string"))
     with pytest.raises(PublicationError, match="previous publication is untouched") as refused:
         publish(broken, rows=built.rows, **arguments(output, "p8", spark=spark))
     assert "this task fails" in str(refused.value)
