@@ -13,8 +13,8 @@ from sklearn.cluster import KMeans
 from segengine.model.threads import one_core
 
 __all__ = [
-    "BASELINES", "Against", "Behaviour", "Prediction", "Separation", "compare", "eta_squared", "panel_mean", "raw_rfm",
-    "rfm_grid",
+    "BASELINES", "Against", "Behaviour", "Prediction", "Separation", "compare", "eta_squared", "etas_squared",
+    "panel_mean", "raw_rfm", "rfm_grid",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -100,23 +100,35 @@ class Prediction:
         }
 
 
-def eta_squared(values: Floats, labels: Labels, weights: Floats | None = None) -> float:
-    """Share of the variance of the values that lies between the groups, 0 to 1; 0 when nothing varies.
+def eta_squared(values: Floats, labels: Labels) -> float:
+    """Share of the variance of the values that lies between the groups, 0 to 1; 0 when nothing varies. nan: unknown.
 
-    Sum over groups of n_g (mean_g - mean)^2 over the sum of (value - mean)^2. `weights`: how often each one counts.
+    Sum over groups of n_g (mean_g - mean)^2 over the sum of (value - mean)^2.
     """
-    w = np.ones(len(values)) if weights is None else weights
-    total = w.sum()
-    if not total:
-        return 0.0
-    away = values - (w * values).sum() / total
-    spread = float((w * away**2).sum())
-    if spread <= 1e-12 * float((w * values**2).sum()):
-        return 0.0
-    counts = np.bincount(labels, weights=w)
-    sums = np.bincount(labels, weights=w * away)
-    between = float((sums**2 / np.where(counts > 0, counts, 1.0)).sum())
-    return min(between / spread, 1.0)
+    return float(etas_squared(values, labels, np.ones((1, len(values))))[0])
+
+
+def etas_squared(values: Floats, labels: Labels, weights: Floats) -> Floats:
+    """(draws,) eta squared of the values (n,) in groups (n,), each counted as often as each row of weights (draws, n)
+    says, and not at all where it is nan; of all draws in one product of matrices."""
+    known = ~np.isnan(values)
+    if not known.any():
+        return np.zeros(len(weights))
+    own = np.where(known, values, 0.0)
+    away = np.where(known, values - own.sum() / known.sum(), 0.0)  # about a point far off, squares lose their digits
+    groups = np.zeros((len(values), int(labels.max()) + 1))
+    groups[np.flatnonzero(known), labels[known]] = 1.0
+    k = groups.shape[1]
+    with one_core():
+        found = weights @ np.column_stack([groups, groups * away[:, None], away**2, own**2])
+    counts, sums, squares, all_squares = found[:, :k], found[:, k : 2 * k], found[:, -2], found[:, -1]
+    total = counts.sum(axis=1)
+    of_the_mean = sums.sum(axis=1) ** 2 / np.where(total > 0, total, 1.0)
+    spread = squares - of_the_mean
+    between = (sums**2 / np.where(counts > 0, counts, 1.0)).sum(axis=1) - of_the_mean
+    varies = (total > 0) & (spread > 1e-12 * all_squares)
+    shares: Floats = np.where(varies, between / np.where(varies, spread, 1.0), 0.0)
+    return np.clip(shares, 0.0, 1.0)
 
 
 def compare(
@@ -136,13 +148,11 @@ def compare(
     n = len(methods[SEGMENTS])
     names = list(methods)
     values = np.empty((draws + 1, len(behaviours), len(names)))
-    for draw in range(draws + 1):
-        random = np.random.default_rng([seed, draw])
-        weights = np.ones(n) if draw == 0 else np.bincount(random.integers(0, n, n), minlength=n).astype(np.float64)
-        for b, behaviour in enumerate(behaviours):
-            known = ~np.isnan(behaviour.values)
-            for m, name in enumerate(names):
-                values[draw, b, m] = eta_squared(behaviour.values[known], methods[name][known], weights[known])
+    drawn = [np.random.default_rng([seed, draw]).integers(0, n, n) for draw in range(1, draws + 1)]
+    weights = np.stack([np.ones(n), *(np.bincount(rows, minlength=n) for rows in drawn)])
+    for b, behaviour in enumerate(behaviours):
+        for m, name in enumerate(names):
+            values[:, b, m] = etas_squared(behaviour.values, methods[name], weights)
     separations = tuple(
         Separation(
             one.name, name, float(values[0, b, m]), *_interval(values[1:, b, m]),
@@ -171,8 +181,7 @@ def panel_mean(behaviours: Sequence[Behaviour], labels: Labels) -> float:
     values = []
     for one in behaviours:
         if one.is_judged:
-            known = ~np.isnan(one.values)
-            values.append(eta_squared(one.values[known], labels[known]))
+            values.append(eta_squared(one.values, labels))
     return float(np.mean(values)) if values else 0.0
 
 

@@ -47,6 +47,7 @@ __all__ = [
     "in_any_window",
     "looked_back",
     "looking_back",
+    "one_period_ago",
     "weights_for",
 ]
 
@@ -227,17 +228,19 @@ def weights_for(job: Job, past: Past | str, chosen: Chosen) -> tuple[Mapping[str
     return found.weights, told
 
 
-def looked_back(
-    job: Job, past: Past | str, chosen: Chosen, k: int, weights: Mapping[str, float] | None
-) -> Prediction | str:
-    """How far the recipe of a model of k segments, as of one period ago, separates what followed; or why that is not
-    known."""
+def one_period_ago(past: Past | str, chosen: Chosen) -> Then | str:
+    """Customers as they were one period ago, and what followed; or why that is not known. It needs no model."""
     why = past if isinstance(past, str) else past.why_not(1)
     if why is not None or isinstance(past, str):
         return str(why)
     then = past.then(1, Chosen(chosen.features))
-    if len(then.sample.frame) < FEWEST_CUSTOMERS:
-        return _too_few(then)
+    return then if len(then.sample.frame) >= FEWEST_CUSTOMERS else _too_few(then)
+
+
+def looked_back(job: Job, then: Then | str, k: int, weights: Mapping[str, float] | None) -> Prediction | str:
+    """How far the recipe of a model of k segments, as of then, separates what followed; or why that is not known."""
+    if isinstance(then, str):
+        return then
     limits = job.config.segments
     try:
         return judge_recipe(

@@ -29,7 +29,7 @@ from segengine.publish.written import publication_facts, publication_files
 from segengine.report.facts import Summary
 from segengine.runs import cards, lenses
 from segengine.runs.accounts import run_facts, summary
-from segengine.runs.ahead import looked_back, looking_back, weights_for
+from segengine.runs.ahead import looked_back, looking_back, one_period_ago, weights_for
 from segengine.runs.customers import Customers, asked_features, customer_rows
 from segengine.runs.identify import identified
 from segengine.runs.judging import bundle_files, explained, judged, settle, told, verdict
@@ -198,6 +198,8 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
                 champion = _champion(job)
                 rows, seed = people.rows.where("lane is null"), job.config.segments.seed
                 weights, weighed = weights_for(job, past, people.chosen)
+                # The search leaves gaps, as one thread does most of it, and so does the fit: looking back fills them.
+                then = submit(partial(one_period_ago, past, people.chosen))
                 segments = find_segments(
                     rows,
                     people.chosen,
@@ -207,8 +209,7 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
                     champion=champion,
                     weights=weights,
                 )
-                # Looking back needs no more of the model than this: it fills the gaps that one fit leaves.
-                judging = submit(partial(looked_back, job, past, people.chosen, segments.k, weights))
+                judging = submit(lambda: looked_back(job, then.result(), segments.k, weights))
                 model = fit_segments(rows, people.chosen, job.config, segments, seed=seed, champion=champion)
                 model = identified(job, rows, model, champion)
                 model, more = cards.named(job, rows, model, champion)

@@ -12,7 +12,7 @@ from scipy.stats import f_oneway
 from segengine.features.prepare_fit import InputColumn, Options
 from segengine.features.prepare_sample import Sample
 from segengine.model.ahead import judge_recipe, segments_of, weigh
-from segengine.model.prediction import Behaviour, compare, eta_squared, panel_mean, raw_rfm, rfm_grid
+from segengine.model.prediction import Behaviour, compare, eta_squared, etas_squared, panel_mean, raw_rfm, rfm_grid
 from segengine.runs.ahead import behaviours_of
 
 OPTIONS = Options((0.01, 0.99), "auto", "standard", {"rfm": 1.0, "others": 0.5})
@@ -31,7 +31,8 @@ def test_eta_squared_is_that_of_the_analysis_of_variance():
 def test_weights_count_like_repeated_customers(rows):
     values, labels, times = (np.array(part) for part in zip(*rows, strict=True))
     repeated = eta_squared(np.repeat(values, times), np.repeat(labels, times))
-    assert eta_squared(values, labels, times.astype(float)) == pytest.approx(repeated, abs=1e-6)
+    (weighted,) = etas_squared(values, labels, times[None, :].astype(float))
+    assert weighted == pytest.approx(repeated, abs=1e-6)
 
 
 def test_groups_that_know_everything_have_one_and_groups_that_know_nothing_have_zero():
