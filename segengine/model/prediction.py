@@ -115,7 +115,7 @@ def etas_squared(values: Floats, labels: Labels, weights: Floats) -> Floats:
     if not known.any():
         return np.zeros(len(weights))
     own = np.where(known, values, 0.0)
-    away = np.where(known, values - own.sum() / known.sum(), 0.0)  # about a point far off, squares lose their digits
+    away = np.where(known, values - np.nanmedian(values), 0.0)  # about a point far off, squares lose their digits
     groups = np.zeros((len(values), int(labels.max()) + 1))
     groups[np.flatnonzero(known), labels[known]] = 1.0
     k = groups.shape[1]

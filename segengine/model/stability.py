@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from segengine.model.threads import pool_of_single_threads
+from segengine.model.threads import one_core
 
 __all__ = ["DRAWS", "ROWS", "bootstrap_jaccard", "jaccards", "largest_jaccards", "some_rows"]
 
@@ -43,12 +43,12 @@ def bootstrap_jaccard(
     """
     chosen = some_rows(len(points), seed, rows)
     some, own = np.ascontiguousarray(points[chosen]), labels[chosen]
-    with pool_of_single_threads() as pool:
-        return _means(list(pool.map(lambda draw: _drawn(some, own, k, seed, draw), range(draws))))
+    with one_core():
+        return jaccards(some, own, k, seed=seed, draws=draws)
 
 
 def jaccards(points: Floats, labels: Labels, k: int, *, seed: int, draws: int) -> Floats:
-    """The same of all the points in this thread, for callers with threads of their own."""
+    """The same of all the points, on as many cores as the caller allows."""
     return _means([_drawn(points, labels, k, seed, draw) for draw in range(draws)])
 
 
