@@ -54,6 +54,22 @@ def test_an_error_comes_with_the_result_and_everything_has_ended_by_then(spark):
         second.result()
 
 
+def test_where_the_block_fails_what_waits_for_a_thread_is_dropped(spark):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def running() -> None:
+        begun.set()
+        go_on.wait(60)
+
+    with pytest.raises(ZeroDivisionError), beside(spark) as submit:
+        first, second = submit(running), submit(go_on.is_set)
+        begun.wait(60)
+        threading.Timer(0.2, go_on.set).start()
+        raise ZeroDivisionError
+    assert first.done()
+    assert second.cancelled()
+
+
 def test_without_a_session_work_is_done_at_once():
     with beside(None) as submit:
         future = submit(threading.get_ident)
