@@ -189,13 +189,13 @@ def test_a_task_that_fails_while_writing_leaves_the_previous_publication(
     spark: SparkSession, published: tuple[Output, list[Publication]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output, _ = published
-    only(FEW, monkeypatch)
     before = spark_frame(read_current(spark, output, "assignments"))
     built = build(spark, "p8")
     failing = F.when(F.col("customer_id") == "42", F.raise_error(F.lit("this task fails"))).otherwise(
         F.col("customer_id")
     )
     broken = {name: built.tables[name] for name in FEW if name in built.tables}
+    only(FEW, monkeypatch)
     broken["customers"] = broken["customers"].withColumn("customer_id", failing.cast("string"))
     with pytest.raises(PublicationError, match="previous publication is untouched") as refused:
         publish(broken, rows=built.rows, **arguments(output, "p8", spark=spark))
