@@ -74,6 +74,7 @@ OF_THE_SYSTEM = re.compile(
 )
 """Libraries that must be the machine's own: glibc belongs to its loader, and manylinux packages count on the others."""
 
+GZIP_LEVEL = 6
 YEAR_2000 = 946_684_800
 """Seconds since 1970 until 2000: the time of every packed file, unless SOURCE_DATE_EPOCH is set."""
 
@@ -243,7 +244,7 @@ def smoke_test(home: Path, modules: Sequence[str]) -> None:
         raise PackError(f"The packed Python uses files of this machine: {', '.join(outside)}.")
 
 
-def write_archive(home: Path, archive: Path, level: int) -> None:
+def write_archive(home: Path, archive: Path, level: int = GZIP_LEVEL) -> None:
     """The folder as a .tar.gz with sorted names, no owners and one time for every file."""
     moment = int(os.environ.get("SOURCE_DATE_EPOCH") or YEAR_2000)
     archive.parent.mkdir(parents=True, exist_ok=True)
@@ -266,7 +267,7 @@ def write_archive(home: Path, archive: Path, level: int) -> None:
     new.replace(archive)
 
 
-def pack(kind: str, folder: Path, level: int = 6) -> Path:
+def pack(kind: str, folder: Path, level: int = GZIP_LEVEL) -> Path:
     """Make the archive of this kind in `folder` and return its path; PackError tells why it cannot be made."""
     if sys.platform != "linux":
         raise PackError("Archives are packed on Linux: the workers' system, or an older one of the same processor.")
@@ -309,7 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--level",
         type=int,
         choices=range(1, 10),
-        default=6,
+        default=GZIP_LEVEL,
         metavar="N",
         help="of gzip: 1 is quick, 9 small; 6 when absent",
     )
