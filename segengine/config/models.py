@@ -38,6 +38,7 @@ __all__ = [
     "DEFAULT_WEIGHTS",
     "FEATURE_PATTERN",
     "NAME_PATTERN",
+    "VARIABLE_PATTERN",
     "Audit",
     "Config",
     "Features",
@@ -68,6 +69,7 @@ Weights = Annotated[
 ]
 SparkOptions = Annotated[Mapping[SparkOption, Text], Frozen]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
+VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FEATURE_PATTERN = r"^([a-z][a-z0-9_]*|attributes\..+)$"
 FeatureName = Annotated[str, StringConstraints(pattern=FEATURE_PATTERN)]
 
@@ -212,7 +214,7 @@ class Privacy(Part):
     pseudonymise: bool = Field(
         False, description="Publish and keep a keyed hash instead of the customer id. Needs salt_env."
     )
-    salt_env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
+    salt_env: Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)] | None = Field(
         None, description="The environment variable with the salt, which pseudonyms and `segengine forget` need."
     )
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from segengine.config.document import Document, KeyPath, key_path
-from segengine.config.models import FEATURE_PATTERN, NAME_PATTERN, Config
+from segengine.config.models import FEATURE_PATTERN, NAME_PATTERN, VARIABLE_PATTERN, Config
 from segengine.config.part import TAGS, Part, Wrong
 from segengine.errors import ConfigError
 
@@ -129,6 +129,7 @@ BOUNDS = {"greater_than_equal": "at least", "greater_than": "above", "less_than_
 PATTERNS = {
     NAME_PATTERN: "must be letters, digits, - and _, at most 100, a letter or digit first",
     FEATURE_PATTERN: "must be a family or a feature (small letters, digits and _), or attributes.<name>",
+    VARIABLE_PATTERN: "must be the name of an environment variable: letters, digits and _, no digit first",
 }
 
 

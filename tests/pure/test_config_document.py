@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segengine.config import document, load, parse
-from segengine.config.problems import sections
+from segengine.config import document, json_schema, load, parse
+from segengine.config.problems import PATTERNS, sections
 from segengine.errors import ConfigError
 from tests.pure.configs import FOLDER, MINIMAL, TABLES, lines, people, refused
 
@@ -154,6 +154,21 @@ NODES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
 )
+
+
+def patterns(schema: Any) -> set[str]:
+    """Every pattern that a JSON schema asks texts to match."""
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    own = {schema["pattern"]} if isinstance(schema, dict) and isinstance(schema.get("pattern"), str) else set()
+    return own.union(*map(patterns, parts))
+
+
+def test_every_pattern_has_a_sentence_and_a_variable_that_cannot_be_one_is_told():
+    assert patterns(json_schema()) == set(PATTERNS)
+    with pytest.raises(ConfigError) as told:
+        parse(yaml.safe_dump({**MINIMAL, "privacy": {"salt_env": "0-9"}}), folder=FOLDER)
+    assert "privacy.salt_env" in str(told.value)
+    assert "must be the name of an environment variable" in str(told.value)
 
 
 @given(st.data())
