@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+FIRST_COMPILER = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
+"""Tests are short: the compiler that only long runs gain from would take half of their processor time."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Quick starts, and warnings that are not ours.
 
     Older pysparks leave sockets to the garbage collector; 3.5 also uses what is deprecated elsewhere.
     """
-    # Tests are short: the compiler that only long runs gain from would take half of their processor time.
-    os.environ.setdefault("SEGENGINE_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m")
+    os.environ.setdefault("SEGENGINE_JAVA_OPTIONS", FIRST_COMPILER)
     line = tuple(map(int, importlib.metadata.version("pyspark").split(".")[:2]))
     ignored = ["unclosed <socket:ResourceWarning"] if line < (4, 2) else []
     if line < (4, 0):

@@ -312,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choices=range(1, 10),
         default=GZIP_LEVEL,
         metavar="N",
-        help="of gzip: 1 is quick, 9 small; 6 when absent",
+        help=f"of gzip: 1 is quick, 9 small; {GZIP_LEVEL} when absent",
     )
     chosen = parser.parse_args(arguments)
     unknown = sorted(set(chosen.kinds) - KINDS.keys())

@@ -18,10 +18,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.conftest import FIRST_COMPILER
+
 EXECUTOR = b"org.apache.spark.executor.CoarseGrainedExecutorBackend"
 REPOSITORY = Path(__file__).parents[2]
-QUICK = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"}
-"""For every JVM of a cluster: the compiler that only long runs gain from would take half of their processor time."""
+QUICK = {"JDK_JAVA_OPTIONS": FIRST_COMPILER}
+"""For every JVM of a cluster, as sessions of local mode have it."""
 
 
 def spark_home() -> Path:

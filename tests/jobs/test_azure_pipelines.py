@@ -184,9 +184,9 @@ def test_where_approval_is_required_nothing_changes_before_it_and_then_it_is_rec
     import datetime as dt
 
     config, frame = shop
-    made = replace(workspace(tmp_path, config, "prod"), start=in_this_process)
+    made = workspace(tmp_path, config, "prod")
     write_months(frame, made.datastore("lake", "raw/transactions"), MONTHS[0])
-    made.run("training")
+    replace(made, start=in_this_process).run("training")
     state = made.datastore("lake", STATE)
     assert [file.name for file in state.iterdir()] == ["README.txt"]
     approval = tmp_path / "approval.json"

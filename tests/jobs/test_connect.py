@@ -18,8 +18,7 @@ import pytest
 
 from segengine.demo.shop import Shop
 from tests import shops
-from tests.conftest import INTERPRETED
-from tests.jobs.standalone import QUICK
+from tests.conftest import FIRST_COMPILER, INTERPRETED
 
 pytest.importorskip("grpc", reason="the client of Spark Connect is not installed; `make setup` installs it")
 
@@ -79,7 +78,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "spark.sql.extensions": DELTA_EXTENSION,
         "spark.sql.catalog.spark_catalog": DELTA_CATALOG,
         "spark.databricks.delta.snapshotPartitions": 2,
-        "spark.driver.extraJavaOptions": QUICK["JDK_JAVA_OPTIONS"],
+        "spark.driver.extraJavaOptions": FIRST_COMPILER,
         **INTERPRETED,
     }
     command = [spark_home() / "bin" / "spark-submit", "--master", "local[2]", "--jars", ",".join(map(str, jars))]

@@ -24,7 +24,7 @@ from typing import Any
 from segengine.errors import ConfigError, InfrastructureError, SegengineError
 from segengine.mlops.azure.documents import BINDING, Component, Node, Pipeline, load_pipeline, read
 
-__all__ = ["LocalJob", "LocalWorkspace", "StepFailed", "with_bash"]
+__all__ = ["LocalJob", "LocalWorkspace", "StepFailed"]
 
 DATASTORE = re.compile(r"^azureml://datastores/([\w-]+)/paths/(.+?)/?$")
 ASSET = re.compile(r"^azureml:([\w.-]+)(?::([\w.-]+)|@latest)$")
