@@ -104,6 +104,7 @@ lock:  ## write requirements/*.txt anew, with uv (UPGRADE=--upgrade for newer ve
 	    -o requirements/spark-$$line.txt || exit 1; \
 	done
 	@$(COMPILE) requirements/java.in -o requirements/java.txt
+	@$(COMPILE) requirements/java-21.in -o requirements/java-21.txt
 	@$(COMPILE) --constraint requirements/lock.txt requirements/bench.in -o requirements/bench.txt
 	@$(COMPILE) --constraint requirements/lock.txt requirements/mlflow.in -o requirements/mlflow.txt
 	@$(COMPILE) --constraint requirements/lock.txt requirements/fabric.in -o requirements/fabric.txt

@@ -1,4 +1,4 @@
-"""The Java that a session of this machine starts: found, or the one that set-up placed beside Python."""
+"""The Java that a session of this machine starts: named, or the one that set-up placed beside Python, or found."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ from pathlib import Path
 
 from segengine.errors import InfrastructureError
 
-__all__ = ["provide_java"]
+__all__ = ["of_setup", "provide_java"]
 
 OLDEST_JAVA = 17
 
 
+def of_setup() -> Path:
+    """The folder where set-up places a Java, whether it did or not."""
+    return Path(sys.prefix) / "share" / "segengine" / "java"
+
+
 def provide_java() -> None:
-    """Point JAVA_HOME at a Java that Spark can use: the machine's own, else the one set-up placed beside Python.
+    """Point JAVA_HOME at a Java that Spark can use: its own, else the one set-up placed beside Python, else PATH's.
 
     Spark 4.2 starts Java with a module that trimmed runtimes lack, so that a Java without it is passed over.
     """
     found = os.environ.get("JAVA_HOME")
     candidates = [Path(found) / "bin" / "java"] if found else []
+    ours = of_setup()
+    candidates.append(ours / "bin" / "java")
     on_path = shutil.which("java")
     if on_path:
         candidates.append(Path(on_path))
-    ours = Path(sys.prefix) / "share" / "segengine" / "java"
-    candidates.append(ours / "bin" / "java")
     seen = []
     for java in candidates:
         version = _java_version(java)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import sys
 import tempfile
 from functools import cache
 from pathlib import Path
 
-from segengine import workers
+from segengine import java, workers
 
-__all__ = ["HUGE_METHODS", "LOGS", "local_options", "worker_options"]
+__all__ = ["CLASS_ARCHIVE", "HUGE_METHODS", "LATER_C2", "LEARNED", "LOGS", "local_options", "worker_options"]
 
 LOGS = "SEGENGINE_SPARK_LOGS"
 """Set this variable to see what Java and Spark say."""
@@ -20,6 +19,8 @@ JAVA_OPTIONS = "SEGENGINE_JAVA_OPTIONS"
 """Set this variable to more options of Java, for sessions in local mode."""
 CLASS_ARCHIVE = "spark-classes.jsa"
 """What set-up has Java write (tools/archive_classes.py), beside the folder of JARs."""
+LEARNED = "spark.aot"
+"""The same of the Java that set-up placed: classes with their links, and which methods are worth compiling."""
 HUGE_METHODS = "-XX:-DontCompileHugeMethods"
 """Has Java compile methods beyond 8,000 bytes, which Spark makes of tables with many mapped columns."""
 LATER_C2 = (
@@ -38,12 +39,8 @@ def local_options() -> dict[str, str]:
     """Settings of a session whose driver does all the work."""
     cores = os.cpu_count() or 2
     quiet = Path(__file__).with_name("log4j2.properties")
-    # Class data sharing shortens the start. JDBC drivers and ORC pass wall clock through Java's zone, and UTC skips no
-    # hour.
-    java_options = ["-Xshare:auto", "-XX:+UseParallelGC", HUGE_METHODS, *LATER_C2, "-Duser.timezone=UTC"]
-    archive = Path(sys.prefix) / "share" / "segengine" / CLASS_ARCHIVE
-    if archive.is_file():  # one that another Java wrote is passed over, without the warning
-        java_options += [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    # JDBC drivers and ORC pass wall clock through Java's zone, and UTC skips no hour.
+    java_options = ["-XX:+UseParallelGC", HUGE_METHODS, *LATER_C2, "-Duser.timezone=UTC", *_quick_start()]
     java_options += os.environ.get(JAVA_OPTIONS, "").split()
     if not os.environ.get(LOGS):
         java_options.append(f"-Dlog4j2.configurationFile={quiet.as_uri()}")
@@ -57,6 +54,18 @@ def local_options() -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(max(4, 2 * cores)),
         "spark.default.parallelism": str(cores),
     }
+
+
+def _quick_start() -> list[str]:
+    """Options by which Java begins with what set-up had it write. One that another Java, or Java with other options,
+    wrote is passed over, without the warning."""
+    ours = java.of_setup()
+    learned, archive = ours.with_name(LEARNED), ours.with_name(CLASS_ARCHIVE)
+    if learned.is_file() and os.environ.get("JAVA_HOME") == str(ours):  # an older Java would not know the option
+        return [f"-XX:AOTCache={learned}", "-Xlog:aot=off", "-Xlog:cds=off"]
+    if archive.is_file():
+        return ["-Xshare:auto", f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    return ["-Xshare:auto"]
 
 
 def worker_options() -> dict[str, str]:

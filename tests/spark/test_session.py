@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from segengine.errors import InfrastructureError
-from segengine.java import provide_java
-from segengine.local import HUGE_METHODS
+from segengine.java import of_setup, provide_java
+from segengine.local import CLASS_ARCHIVE, HUGE_METHODS, LEARNED, local_options
 from segengine.session import open_session
 
 REPOSITORY = Path(__file__).parents[2]
@@ -77,3 +77,50 @@ def test_no_java_at_all_is_one_message_that_says_what_to_do(monkeypatch, tmp_pat
     with pytest.raises(InfrastructureError, match="Java 17") as caught:
         provide_java()
     assert "make setup" in str(caught.value)
+
+
+@pytest.fixture
+def prefix(monkeypatch, tmp_path):
+    """An environment in which set-up placed a Java and had it learn; its folder share/segengine."""
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    java = of_setup() / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text("#!/bin/sh\necho 'openjdk version \"25.0.2\"' >&2\n", encoding="utf-8")
+    java.chmod(0o755)
+    (of_setup().parent / LEARNED).write_bytes(b"learned")
+    return of_setup().parent
+
+
+def test_the_java_of_set_up_comes_before_the_machines_and_starts_with_what_it_learned(prefix):
+    provide_java()
+    assert os.environ["JAVA_HOME"] == str(prefix / "java")
+    assert f"-XX:AOTCache={prefix / LEARNED}" in local_options()["spark.driver.extraJavaOptions"]
+
+
+def test_a_java_that_was_named_is_used_and_gets_no_option_that_it_may_not_know(prefix, monkeypatch, tmp_path):
+    named = tmp_path / "named" / "bin" / "java"
+    named.parent.mkdir(parents=True)
+    named.write_text("#!/bin/sh\necho 'openjdk version \"17.0.15\"' >&2\n", encoding="utf-8")
+    named.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "named"))
+    provide_java()
+    assert os.environ["JAVA_HOME"] == str(tmp_path / "named")
+    assert "AOT" not in local_options()["spark.driver.extraJavaOptions"]
+
+
+@pytest.mark.jobs
+def test_java_takes_up_what_it_learned_in_set_up(tmp_path):
+    learned = of_setup().with_name(LEARNED).is_file() and os.environ.get("JAVA_HOME") in (None, str(of_setup()))
+    if not learned and not of_setup().with_name(CLASS_ARCHIVE).is_file():
+        pytest.skip("set-up had Java write nothing; remove setup.json beside the JARs and run it again")
+    log = tmp_path / "java.log"
+    code = "from segengine.session import open_session\nwith open_session() as s:\n    pass\n"
+    options = f"-Xlog:{'aot' if learned else 'cds'}=info:file={log}"
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, timeout=200, check=True,
+        env=os.environ
+        | {"SEGENGINE_MASTER": "local[1]", "PYTHONPATH": str(REPOSITORY), "SEGENGINE_JAVA_OPTIONS": options},
+    )  # fmt: skip
+    taken_up = "Using AOT-linked classes: true" if learned else "Mapped dynamic"
+    assert taken_up in log.read_text(encoding="utf-8")
