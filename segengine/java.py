@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from segengine.errors import InfrastructureError
@@ -14,6 +15,8 @@ from segengine.errors import InfrastructureError
 __all__ = ["of_setup", "provide_java"]
 
 OLDEST_JAVA = 17
+NEWEST_OF_OLD_SPARKS = 21
+"""What Spark 3.5, 4.0 and 4.1 are made for; their Hadoop asks Java for what 24 and later refuse."""
 
 
 def of_setup() -> Path:
@@ -24,7 +27,8 @@ def of_setup() -> Path:
 def provide_java() -> None:
     """Point JAVA_HOME at a Java that Spark can use: its own, else the one set-up placed beside Python, else PATH's.
 
-    Spark 4.2 starts Java with a module that trimmed runtimes lack, so that a Java without it is passed over.
+    Spark 4.2 starts Java with a module that trimmed runtimes lack, so that a Java without it is passed over; so is one
+    that an older Spark does not run on.
     """
     found = os.environ.get("JAVA_HOME")
     candidates = [Path(found) / "bin" / "java"] if found else []
@@ -33,19 +37,28 @@ def provide_java() -> None:
     on_path = shutil.which("java")
     if on_path:
         candidates.append(Path(on_path))
-    seen = []
+    newest, seen = _newest_java(), []
     for java in candidates:
-        version = _java_version(java)
-        if version is not None and version >= OLDEST_JAVA:
+        number = _java_version(java)
+        if number is not None and OLDEST_JAVA <= number <= newest:
             os.environ["JAVA_HOME"] = str(java.resolve().parent.parent) if java.parent.parent != ours else str(ours)
             return
-        if version is not None:
-            seen.append(f"Java {version or 'without the modules Spark needs'} at {java}")
+        if number is not None:
+            seen.append(f"Java {number or 'without the modules Spark needs'} at {java}")
     raise InfrastructureError(
-        f"Spark needs Java {OLDEST_JAVA} or newer.",
+        f"Spark needs Java {OLDEST_JAVA} or newer{f', up to {newest}' if newest < sys.maxsize else ''}.",
         found="; ".join(seen) or "no Java at all",
         todo="Run `make setup`, which provides one, or install Java 17 or 21 and set JAVA_HOME.",
     )
+
+
+def _newest_java() -> int:
+    """The newest Java that the installed Spark runs on, as far as that is known."""
+    try:
+        line = tuple(int(part) for part in version("pyspark").split(".")[:2])
+    except (PackageNotFoundError, ValueError):
+        return sys.maxsize
+    return NEWEST_OF_OLD_SPARKS if line < (4, 2) else sys.maxsize
 
 
 def _java_version(java: Path) -> int | None:

@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +51,7 @@ def main(archive: Path, java_home: str) -> None:
         _write_lines(Path(folder) / "lines")
         config = Path(folder) / "config.yaml"
         config.write_text(CONFIG.format(folder=folder), encoding="utf-8")
-        settings = local_options() | worker_options()
+        settings: dict[str, Any] = local_options() | worker_options()
         settings["spark.driver.extraJavaOptions"] = " ".join((HUGE_METHODS, *LATER_C2, options))
         spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
         spark.sparkContext.setLogLevel("OFF")

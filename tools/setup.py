@@ -28,7 +28,7 @@ from tools.setup_base import LOCKED, LOCKS, ROOT, TOOLS, Environment, Progress, 
 from tools.setup_extras import EXTRAS
 
 BUILD_LOCK = LOCKS / "build.txt"
-OLDEST_JAVA = 17
+OLDEST_JAVA, NEWEST_OF_OLD_SPARKS = 17, 21  # as segengine.java has them
 CLASS_ARCHIVE = "spark-classes.jsa"
 LEARNED = "spark.aot"  # what a run taught our own Java; beside the other, as segengine.local looks for them
 SPARKS_MODULE = "--add-modules=jdk.incubator.vector"  # Spark 4.2 asks for it; trimmed Javas lack it
@@ -83,8 +83,8 @@ def java_on_path() -> Path | None:
     return Path(found) if found else None
 
 
-def java_problem(java: Path) -> str:
-    """Why Spark cannot use this Java; empty when it can."""
+def java_problem(java: Path, newest: int = sys.maxsize) -> str:
+    """Why Spark cannot use this Java; empty when it can. `newest`: the newest that it runs on."""
     try:
         plain, answer = (
             subprocess.run([str(java), *asked, "-version"], capture_output=True, text=True, timeout=60, check=False)
@@ -97,6 +97,8 @@ def java_problem(java: Path) -> str:
         return f"{java} does not tell its version"
     if int(version[1]) < OLDEST_JAVA:
         return f"{java} is Java {version[1]}, too old"
+    if int(version[1]) > newest:
+        return f"{java} is Java {version[1]}, and this line of Spark runs on {newest} or older"
     if answer.returncode != 0:
         return f"{java} (Java {version[1]}) lacks the module jdk.incubator.vector"
     return ""
@@ -112,7 +114,8 @@ def provide_java(env: Environment, progress: Progress) -> Path:
     if env.done.get("java") == key and chosen.is_file():
         return chosen
     wanted = javas if env.spark else [java for java in javas if java == named]
-    problems = {java: java_problem(java) for java in javas}
+    newest = NEWEST_OF_OLD_SPARKS if env.spark else sys.maxsize
+    problems = {java: java_problem(java, newest) for java in javas}
     usable = [java for java in wanted if not problems[java]]
     if usable:
         chosen = usable[0]

@@ -95,7 +95,7 @@ def java_of(tool, tmp_path, monkeypatch):
 
         monkeypatch.setattr(env, "pip", pip)
         monkeypatch.setattr(tool, "run", lambda command: str(places["lock"]))
-        chosen = tool.provide_java(env, tool.Progress())
+        chosen: Path = tool.provide_java(env, tool.Progress())
         assert tool.provide_java(env, tool.Progress()) == chosen, "a second time nothing is asked again"
         return chosen.relative_to(tmp_path).parts[0]
 
@@ -112,6 +112,8 @@ def java_of(tool, tmp_path, monkeypatch):
         ({"path": "17.0.15", "lock": ""}, "path"),
         ({"path": "17.0.15", "spark": "3.5"}, "path"),
         ({"path": "11.0.20", "spark": "3.5"}, "venv3.5"),
+        ({"home": "25.0.2", "path": "17.0.15", "spark": "3.5"}, "path"),
+        ({"home": "25.0.2", "spark": "4.1"}, "venv4.1"),
     ],
 )
 def test_java_is_the_one_that_was_named_then_the_locks_then_the_machines(java_of, javas, chosen):

@@ -109,6 +109,14 @@ def test_a_java_that_was_named_is_used_and_gets_no_option_that_it_may_not_know(p
     assert "AOT" not in local_options()["spark.driver.extraJavaOptions"]
 
 
+def test_an_older_spark_passes_over_a_java_that_it_does_not_run_on(prefix, monkeypatch, tmp_path):
+    monkeypatch.setattr("segengine.java.version", lambda name: "3.5.9")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InfrastructureError, match="up to 21") as caught:
+        provide_java()
+    assert f"Java 25 at {prefix / 'java' / 'bin' / 'java'}" in str(caught.value)
+
+
 @pytest.mark.jobs
 def test_java_takes_up_what_it_learned_in_set_up(tmp_path):
     learned = of_setup().with_name(LEARNED).is_file() and os.environ.get("JAVA_HOME") in (None, str(of_setup()))
