@@ -28,6 +28,7 @@ from segengine.model.groups import Grouping
 from segengine.model.identity import FILE as IDENTITY
 from segengine.model.identity_file import identity_of
 from segengine.model.scorer import scorer_facts
+from segengine.model.staged import FOLDER, stage_pipeline, staging_of
 from segengine.model.trained import LoadedModel, TrainedModel, describe, feature_from_dict
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from segengine.io.files import Store
 
 __all__ = [
+    "FOLDER",
     "FORMAT",
     "champion",
     "champion_record",
@@ -50,7 +52,6 @@ __all__ = [
 ]
 
 FORMAT = 1
-FOLDER = "models"
 CHAMPION = f"{FOLDER}/champion.json"
 VERSION = re.compile(r"v\d{4,}")
 STOCK = "org.apache.spark.ml."
@@ -86,12 +87,13 @@ def save(
     version: str,
     manifest_extra: Mapping[str, Any],
     more: Mapping[str, Any] | None = None,
+    staged: bool = False,
 ) -> dict[str, Any]:
     """Write a version under a staging name, its manifest last, then rename it into place. Returns the manifest.
 
     `more`: name of a file (`reference.json`) -> what is written into it as JSON, or bytes; hashed as all others are.
-    What a crash leaves behind is overwritten by the next save of the same version. Raises BundleError when the
-    version exists.
+    `staged`: `stage_pipeline` wrote the pipeline before. What a crash leaves behind is overwritten by the next save of
+    the same version. Raises BundleError when the version exists.
     """
     folder = _folder(version)
     if store.exists(folder):
@@ -100,9 +102,9 @@ def save(
             where=store.uri(folder),
             todo="Save under next_version(); no version changes.",
         )
-    staging = f"{FOLDER}/staging-{version}"
-    store.delete(staging)
-    _save_pipeline(model, store, f"{staging}/pipeline")
+    staging = staging_of(version)
+    if not staged:
+        stage_pipeline(model, store, version)
     described = describe(model)
     store.write_atomic(f"{staging}/model.json", canonical_json(described))
     store.write_atomic(f"{staging}/scorer.json", canonical_json(scorer_facts(described)))
@@ -263,18 +265,6 @@ def set_champion(store: Store, version: str, reason: str, now: dt.datetime, *, p
 def _decisions(model: TrainedModel) -> dict[str, Any]:
     groups = {} if model.grouping is None else {"groups": model.grouping.decisions()}
     return {**model.decision.to_dict(), **groups}
-
-
-def _save_pipeline(model: TrainedModel, store: Store, folder: str) -> None:
-    from segengine.model.pipeline import as_saved_by_java
-
-    model.pipeline.write().overwrite().save(store.uri(folder))
-    for entry in store.list(f"{folder}/metadata"):
-        if entry.name.startswith("part-"):
-            before = store.read_bytes(entry.path)
-            after = as_saved_by_java(before)
-            if after != before:
-                store.write_atomic(entry.path, after)
 
 
 def _folders(store: Store) -> list[str]:

@@ -21,6 +21,7 @@ from segengine.kept import keep
 from segengine.mlops.recording import record
 from segengine.model import bundle, history
 from segengine.model.policy import Plan, answering, decide
+from segengine.model.staged import stage_pipeline
 from segengine.model.train import find_segments, fit_segments
 from segengine.publish.build import build_tables
 from segengine.publish.lock import publication_lock
@@ -211,6 +212,8 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
                 )
                 judging = submit(lambda: looked_back(job, then.result(), segments.k, weights))
                 model = fit_segments(rows, people.chosen, job.config, segments, seed=seed, champion=champion)
+                version = bundle.next_version(job.store)
+                saving = submit(partial(stage_pipeline, model, job.store, version))
                 model = identified(job, rows, model, champion)
                 model, more = cards.named(job, rows, model, champion)
                 step.rows_in, step.rows_out = people.totals.assigned_customers, model.k
@@ -218,13 +221,14 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
                 prediction = judging.result()
         gates = judged(job, model, champion, prediction)
         with job.steps.step("Saving the model"):
-            version = bundle.next_version(job.store)
+            saving.result()
             facts = history.facts(
                 model, job.config, run_id=job.run_id, created_at=job.started_at, as_of=found.as_of, why=why
             )
             more[REFERENCE] = reference_of(model, found, people, version)
             more |= bundle_files(job, found, people, model, gates, version, why, prediction, weighed)
-            bundle.save(model, job.store, version=version, manifest_extra={**facts, **verdict(gates)}, more=more)
+            facts |= verdict(gates)
+            bundle.save(model, job.store, version=version, manifest_extra=facts, more=more, staged=True)
             saved = bundle.load(job.store, version, job.spark)
             job.wrote.append(f"models/{version}")
             job.record["trained"] = version

@@ -15,6 +15,7 @@ import pytest
 from segengine.errors import BundleError
 from segengine.io.files import LocalStore
 from segengine.model import bundle
+from segengine.model.staged import stage_pipeline
 from segengine.scoring.batch import score
 from tests.models import train
 from tests.spark.model_customers import as_rows, chosen, config, shop
@@ -64,6 +65,20 @@ def test_what_a_crash_left_is_overwritten(model, store):
     manifest = bundle.save(model, store, version="v0002", manifest_extra={})
     assert not any("leftover" in path for path in manifest["files"])
     assert bundle.versions(store) == ["v0001", "v0002"]
+
+
+def test_a_pipeline_that_was_written_ahead_becomes_part_of_the_version(spark, rows, model, store):
+    store.write_atomic("models/staging-v0002/leftover", b"x")
+    stage_pipeline(model, store, "v0002")
+    assert bundle.versions(store) == ["v0001"], "what is staged is no version"
+    manifest = bundle.save(model, store, version="v0002", manifest_extra={}, staged=True)
+    first = bundle.manifest(store, "v0001")["files"]
+    stable = {path for path in first if not path.startswith("pipeline/")}
+    assert {path: manifest["files"][path] for path in stable} == {path: first[path] for path in stable}
+    assert "leftover" not in manifest["files"]
+    loaded = bundle.load(store, "v0002", spark)
+    before, after = (score(rows, m).orderBy("customer_id").collect() for m in (model, loaded))
+    assert before == after
 
 
 PLAIN_PYSPARK = """
