@@ -106,7 +106,7 @@ def test_a_java_that_was_named_is_used_and_gets_no_option_that_it_may_not_know(p
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "named"))
     provide_java()
     assert os.environ["JAVA_HOME"] == str(tmp_path / "named")
-    assert "AOT" not in local_options()["spark.driver.extraJavaOptions"]
+    assert "AOTCache" not in local_options()["spark.driver.extraJavaOptions"]
 
 
 def test_an_older_spark_passes_over_a_java_that_it_does_not_run_on(prefix, monkeypatch, tmp_path):
