@@ -136,7 +136,7 @@ def test_set_up_and_sessions_agree_on_javas_and_on_what_is_kept_of_them(tool):
     from segengine import java, local
 
     ours = (java.OLDEST_JAVA, java.NEWEST_OF_OLD_SPARKS, local.CLASS_ARCHIVE, local.LEARNED)
-    assert (tool.OLDEST_JAVA, tool.NEWEST_OF_OLD_SPARKS, tool.CLASS_ARCHIVE, tool.LEARNED) == ours
+    assert ours == (tool.OLDEST_JAVA, tool.NEWEST_OF_OLD_SPARKS, tool.CLASS_ARCHIVE, tool.LEARNED)
 
 
 @pytest.mark.parametrize("spark", ["", "3.5"])
