@@ -81,7 +81,8 @@ def test_no_java_at_all_is_one_message_that_says_what_to_do(monkeypatch, tmp_pat
 
 @pytest.fixture
 def prefix(monkeypatch, tmp_path):
-    """An environment in which set-up placed a Java and had it learn; its folder share/segengine."""
+    """An environment of the line of development, where set-up placed a Java and had it learn; its share/segengine."""
+    monkeypatch.setattr("segengine.java.version", lambda name: "4.2.0")
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     java = of_setup() / "bin" / "java"
