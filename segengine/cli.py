@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,13 +65,12 @@ def demo(
     verbose: Verbose = False,
 ) -> None:
     """Segment real grocery customers, end to end, in a new folder; prints what to open."""
-    from segengine import runs
     from segengine.demo.grocery import prepare
     from segengine.demo.salt import own_salt
 
     config = prepare(folder or Path("segengine-demo"))
     with own_salt(config.parent):
-        _recipe(runs.run, config, verbose=verbose)
+        _recipe("run", config, verbose=verbose)
 
 
 @app.command()
@@ -118,9 +117,7 @@ def check(
     quiet: Quiet = False,
 ) -> None:
     """Check the config, the tables and their rows; writes nothing but the quality report and the quarantine."""
-    from segengine import runs
-
-    _recipe(runs.check, config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet)
+    _recipe("check", config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet)
 
 
 @app.command()
@@ -134,10 +131,8 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a new model version; it becomes the champion when it passes its gates. Publishes nothing."""
-    from segengine import runs
-
     shown = {"as_json": json, "verbose": verbose, "quiet": quiet}
-    _recipe(runs.train, config, remote=remote, as_of=as_of, provisional=provisional, **shown)
+    _recipe("train", config, remote=remote, as_of=as_of, provisional=provisional, **shown)
 
 
 @app.command()
@@ -152,10 +147,8 @@ def score(
     quiet: Quiet = False,
 ) -> None:
     """Assign every customer with a model that exists, and publish."""
-    from segengine import runs
-
     options = {"model": model, "rebuild": rebuild}
-    _recipe(runs.score, config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, **options)
+    _recipe("score", config, remote=remote, as_of=as_of, as_json=json, verbose=verbose, quiet=quiet, **options)
 
 
 @app.command()
@@ -172,10 +165,8 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Score with the champion and publish; trains first when there is none, when one is due, or with --retrain."""
-    from segengine import runs
-
     asked = {"as_of": as_of, "retrain": retrain, "provisional": provisional, "rebuild": rebuild, "rekey": rekey}
-    _recipe(runs.run, config, remote=remote, as_json=json, verbose=verbose, quiet=quiet, **asked)
+    _recipe("run", config, remote=remote, as_json=json, verbose=verbose, quiet=quiet, **asked)
 
 
 @app.command()
@@ -191,10 +182,8 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Draw the HTML report, the Excel workbook and the Power BI project of what is published, as run and score do."""
-    from segengine import runs
-
     shown = {"as_json": json, "verbose": verbose, "quiet": quiet}
-    _recipe(runs.draw_report, config, remote=remote, deploy=deploy, **shown)
+    _recipe("draw_report", config, remote=remote, deploy=deploy, **shown)
 
 
 @app.command()
@@ -211,10 +200,10 @@ def stream(
     quiet: Quiet = False,
 ) -> None:
     """Score customers as their lines arrive, into a Delta table; without --every what is there, and then end."""
-    from segengine.stream import stream as follow
-    from segengine.stream import stream_rows
-
     with at_work(config, verbose=verbose, quiet=quiet) as (loaded, bar):
+        from segengine.stream import stream as follow
+        from segengine.stream import stream_rows
+
         if rows is not None:
             where = stream_rows(loaded, rows, every=every, model=model, listener=bar)
             text = f"Scored rows are in {where} (Delta)."
@@ -338,7 +327,7 @@ def _say(console: Console, text: str, verbose: bool) -> None:
 
 
 def _recipe(
-    recipe: Callable[..., Any],
+    recipe: str,
     config_file: Path,
     *,
     as_json: bool = False,
@@ -347,12 +336,13 @@ def _recipe(
     remote: str | None = None,
     **options: Any,
 ) -> None:
-    """Run a recipe with a progress bar on standard error, then print its summary on standard output."""
-    from segengine.report.terminal import as_json as summary_as_json
-    from segengine.report.terminal import show
-
+    """Run a recipe of segengine.runs, with a progress bar on standard error; print its summary on standard output."""
     with at_work(config_file, verbose=verbose, quiet=quiet, remote=remote) as (config, bar):
-        summary = recipe(config, listener=bar, **options)
+        from segengine import runs
+        from segengine.report.terminal import as_json as summary_as_json
+        from segengine.report.terminal import show
+
+        summary = getattr(runs, recipe)(config, listener=bar, **options)
     if as_json:
         print(summary_as_json(summary))
     elif not quiet:

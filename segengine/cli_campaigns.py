@@ -53,11 +53,11 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write the customers of segments to a list: consent asked anew, a share held out, the cohort kept to compare."""
-    from segengine import runs
-    from segengine.campaigns.show import show_export
-
     names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
     with at_work(config, verbose=verbose, quiet=quiet, remote=remote) as (loaded, bar):
+        from segengine import runs
+        from segengine.campaigns.show import show_export
+
         made, notes = runs.export(
             loaded,
             segments=segment,
@@ -93,10 +93,10 @@ def result(
     quiet: Quiet = False,
 ) -> None:
     """Compare those written to with those held out: uplift with interval, or too small to tell."""
-    from segengine import runs
-    from segengine.campaigns.show import show_result
-
     with at_work(config, verbose=verbose, quiet=quiet, remote=remote) as (loaded, bar):
+        from segengine import runs
+        from segengine.campaigns.show import show_result
+
         found = runs.campaign_result(loaded, campaign, days=days, start=start, listener=bar)
     if json:
         print(dumps(asdict(found), indent=2, ensure_ascii=False))

@@ -27,10 +27,10 @@ def monitor(
     quiet: Quiet = False,
 ) -> None:
     """Have the data, or the split, moved since the training and since last year? Leaves with 7 when to retrain."""
-    from segengine import runs
-    from segengine.monitoring.show import as_json, show
-
     with at_work(config, verbose=verbose, quiet=quiet, remote=remote) as (loaded, bar):
+        from segengine import runs
+        from segengine.monitoring.show import as_json, show
+
         found = runs.monitor(loaded, listener=bar)
     if json:
         print(as_json(found.as_of, found.model_version, found.readings, found.reasons))
@@ -86,9 +86,9 @@ def forget(
     quiet: Quiet = False,
 ) -> None:
     """Erase a customer from every table, version, quarantine and file, for good; later runs leave the customer out."""
-    from segengine import runs
-
     with at_work(config, verbose=verbose, quiet=quiet) as (loaded, bar):
+        from segengine import runs
+
         if customer_id == "-":
             customer_id = sys.stdin.readline().rstrip("\r\n")
         if not yes:

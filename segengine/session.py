@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from segengine.config import Config
 from segengine.config.values import SECRET_NAME
 from segengine.connect import REMOTE, connect_session, is_connect, refuse_what_connect_lacks
 from segengine.errors import InfrastructureError
+from segengine.gateway import java_with, launch_ahead, runs_already
 from segengine.jars import SETTINGS, extras_for, how_to_get, installed
 from segengine.java import provide_java
 from segengine.local import HUGE_METHODS, LOGS, local_options, worker_options
@@ -29,6 +30,7 @@ __all__ = [
     "needs_delta",
     "open_session",
     "settings_for",
+    "start_ahead",
     "task_counts",
     "with_settings",
 ]
@@ -36,6 +38,10 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+APP_NAME = "segengine"
+SUBMITTED = "PYSPARK_GATEWAY_PORT"
+"""Spark's own variable: where the Java is that spark-submit started."""
 
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -89,7 +95,7 @@ def open_session(
     spark: SparkSession | None = None,
     delta: bool | None = None,
     master: str | None = None,
-    app_name: str = "segengine",
+    app_name: str = APP_NAME,
     extras: Iterable[str] = (),
 ) -> Iterator[SparkSession]:
     """A session with our settings: the one handed in or active (restored after), else a new one (stopped after).
@@ -166,6 +172,18 @@ def _restore(spark: SparkSession, key: str, old: str | None) -> None:
         log.debug("setting %s not restored: %s", key, type(error).__name__)
 
 
+def start_ahead(config: Config) -> None:
+    """Start the Java of the session that `open_session(config)` will open, and go on meanwhile: it takes a second.
+
+    Does nothing where there is a session or a Java already, and leaves what is wrong to `open_session`.
+    """
+    if os.environ.get(REMOTE) or os.environ.get(SUBMITTED) or find_spec("pyspark") is None:
+        return
+    with suppress(InfrastructureError):
+        options = _options(None, APP_NAME, needs_delta(config), config.spark, extras_for(config))
+        launch_ahead(options, quiet=not os.environ.get(LOGS))
+
+
 def _new_session(
     master: str | None, app_name: str, delta: bool, given: Mapping[str, str], extras: Iterable[str]
 ) -> SparkSession:
@@ -173,12 +191,35 @@ def _new_session(
 
     if os.environ.get(REMOTE):
         return connect_session(os.environ[REMOTE])
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    builder: Any = Sessions.builder.appName(app_name)
-    options = _common_options()
+    options = _options(master, app_name, delta, given, extras)
+    builder: Any = Sessions.builder
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    java = None if runs_already() else java_with(options, quiet=not os.environ.get(LOGS))
+    try:
+        if java is not None:
+            java.take_up()
+        session: SparkSession = builder.getOrCreate()
+    except Exception as error:
+        raise InfrastructureError(
+            "Spark did not start.",
+            found=(java.last_line() if java else "") or str(error)[:300] or type(error).__name__,
+            todo=f"Set {LOGS}=1 to see Spark's own messages; check `java -version` (17 or newer) and free memory.",
+        ) from error
+    finally:
+        if java is not None:
+            java.close()
+    return session
+
+
+def _options(
+    master: str | None, app_name: str, delta: bool, given: Mapping[str, str], extras: Iterable[str]
+) -> dict[str, str]:
+    """What a session is started with. Where nobody submitted this process, Java is found for it (`provide_java`)."""
+    submitted = SUBMITTED in os.environ
+    options = _common_options() | {"spark.app.name": app_name}
     if not submitted:
-        master = master or os.environ.get("SEGENGINE_MASTER") or "local[*]"
-        builder = builder.master(master)
+        options["spark.master"] = master = master or os.environ.get("SEGENGINE_MASTER") or "local[*]"
         provide_java()
         if master.startswith("local"):
             options |= local_options()
@@ -193,47 +234,7 @@ def _new_session(
         options |= SETTINGS.get(extra, {})
     if not submitted and (jars := [str(jar) for jar in installed(extras)]):
         options = _joined(options, {"spark.jars": ",".join(jars)})
-    options = _joined(options, given)
-    for key, value in options.items():
-        builder = builder.config(key, value)
-    with _quiet_start(quiet=not submitted and not os.environ.get(LOGS)) as messages:
-        try:
-            session: SparkSession = builder.getOrCreate()
-        except Exception as error:
-            raise InfrastructureError(
-                "Spark did not start.",
-                found=_last_line(messages) or str(error)[:300] or type(error).__name__,
-                todo=f"Set {LOGS}=1 to see Spark's own messages; check `java -version` (17 or newer) and free memory.",
-            ) from error
-    return session
-
-
-@contextmanager
-def _quiet_start(*, quiet: bool) -> Iterator[IO[str] | None]:
-    """Give the JVM that starts in this block a file for its standard error, which it keeps; ours is put back.
-
-    Java, its BLAS and Spark's launcher greet on standard error in ways that no setting turns off.
-    """
-    if not quiet:
-        yield None
-        return
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as messages:
-        sys.stderr.flush()
-        ours = os.dup(2)
-        os.dup2(messages.fileno(), 2)
-        try:
-            yield messages
-        finally:
-            os.dup2(ours, 2)
-            os.close(ours)
-
-
-def _last_line(messages: IO[str] | None) -> str:
-    if messages is None:
-        return ""
-    messages.seek(0)
-    lines = [line.strip() for line in messages if line.strip()]
-    return lines[-1][:300] if lines else ""
+    return _joined(options, given)
 
 
 def _common_options() -> dict[str, str]:

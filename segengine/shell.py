@@ -59,12 +59,17 @@ def work_on(remote: str | None) -> None:
 def at_work(
     config: Path, *, verbose: bool, quiet: bool, remote: str | None = None
 ) -> Iterator[tuple[Config, ProgressBar]]:
-    """The configuration, and a progress bar on standard error while the block works on it and its steps are logged."""
+    """The configuration, and a progress bar on standard error while the block works on it and its steps are logged.
+
+    Java starts meanwhile: import what works on the configuration within the block, which takes as long.
+    """
     from segengine.config import load
     from segengine.progress import ProgressBar
+    from segengine.session import start_ahead
 
     work_on(remote)
     loaded = load(config)
+    start_ahead(loaded)
     with logging_to(verbose, loaded.output.path), ProgressBar(Console(stderr=True, quiet=quiet)) as bar:
         yield loaded, bar
 

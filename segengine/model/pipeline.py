@@ -93,10 +93,13 @@ def _handed(wanted: Floats, order: Sequence[int]) -> Floats:
 
 
 def _draw(spark: SparkSession, rows: Floats, column: str) -> KMeansModel:
+    import pandas as pd
     from pyspark.ml.clustering import KMeans
-    from pyspark.ml.linalg import Vectors
+    from pyspark.ml.functions import array_to_vector
 
-    frame = spark.createDataFrame([(Vectors.dense(row),) for row in rows.tolist()], [column]).coalesce(1)
+    # As arrays, which become vectors in Spark: vectors of Python's would go through a worker, which takes a second.
+    arrays = spark.createDataFrame(pd.DataFrame({column: list(rows)}), f"`{column}` array<double>").coalesce(1)
+    frame = arrays.select(array_to_vector(column).alias(column))
     estimator = KMeans(
         featuresCol=column,
         predictionCol=PREDICTION,

@@ -59,8 +59,16 @@ def _rows(job: Job, built: Built, as_of: dt.datetime) -> list[dict[str, object]]
 
 
 def _table(job: Job, built: Built, name: str, as_of: dt.datetime) -> DataFrame:
-    """A table as it will be published, the rows that are carried forward included."""
-    new, table = frame_of(job.spark, built.tables[name]), by_name(name)
+    """A table as it will be published, the rows that are carried forward included.
+
+    A small one is of one partition, so that nothing the query asks of it needs an exchange, each of which is a job.
+    """
+    frame = _whole(job, frame_of(job.spark, built.tables[name]), built, name, as_of)
+    return frame.coalesce(1) if isinstance(built.tables[name], pa.Table) else frame
+
+
+def _whole(job: Job, new: DataFrame, built: Built, name: str, as_of: dt.datetime) -> DataFrame:
+    table = by_name(name)
     if not table.replaced_by:
         return new
     published = current(job.config.output, job.spark)

@@ -70,6 +70,39 @@ def test_a_new_session_says_nothing_on_standard_error(tmp_path):
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "5", "")
 
 
+AHEAD = """
+import sys
+from segengine.config import Config
+from segengine.gateway import _ahead
+from segengine.session import open_session, start_ahead
+
+def config(**spark):
+    columns = {name: name for name in ("customer_id", "ordered_at", "amount")}
+    tables = {"transactions": {"path": "lines", "columns": columns}}
+    return Config.model_validate({"name": "shop", "tables": tables, "spark": spark, "output": {"path": "output"}})
+
+start_ahead(config(**{"spark.sql.catalog.lake.type": "ahead"}))
+start_ahead(config())  # there is one already
+ahead = _ahead[0]
+asked = config(**{"spark.sql.catalog.lake.type": sys.argv[1]})
+with open_session(asked) as spark:
+    print(spark.sparkContext._gateway is ahead._coming.result(), spark.conf.get("spark.sql.catalog.lake.type"), _ahead)
+    print(ahead._coming.result().proc.poll() is None)
+start_ahead(config())
+print(_ahead)
+"""
+
+
+@pytest.mark.jobs
+@pytest.mark.parametrize(("asked", "told"), [("ahead", "True ahead []\nTrue"), ("other", "False other []\nFalse")])
+def test_a_session_takes_up_the_java_that_was_started_ahead_for_it_and_ends_one_of_other_options(tmp_path, asked, told):
+    done = subprocess.run(
+        [sys.executable, "-c", AHEAD, asked], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False,
+        env={**os.environ, "SEGENGINE_MASTER": "local[1]", "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, f"{told}\n[]", "")
+
+
 def test_no_java_at_all_is_one_message_that_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
