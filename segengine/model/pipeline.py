@@ -96,10 +96,11 @@ def _draw(spark: SparkSession, rows: Floats, column: str) -> KMeansModel:
     import pandas as pd
     from pyspark.ml.clustering import KMeans
     from pyspark.ml.functions import array_to_vector
+    from pyspark.sql import functions as F
 
     # As arrays, which become vectors in Spark: vectors of Python's would go through a worker, which takes a second.
     arrays = spark.createDataFrame(pd.DataFrame({column: list(rows)}), f"`{column}` array<double>").coalesce(1)
-    frame = arrays.select(array_to_vector(column).alias(column))
+    frame = arrays.select(array_to_vector(F.col(column)).alias(column))
     estimator = KMeans(
         featuresCol=column,
         predictionCol=PREDICTION,
