@@ -13,7 +13,8 @@ from pyspark.sql import types as T
 
 from segengine.contract.mapping import INVISIBLE, Mapped, is_blank
 from segengine.errors import InputError
-from segengine.io.casts import amount_from_text, timestamp_from_text, wall_clock
+from segengine.io.casts import amount_from_text, timestamp_from_text
+from segengine.io.wall_clock import wall_clock
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

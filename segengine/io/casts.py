@@ -66,17 +66,6 @@ def timestamp_from_text(column: Column, pattern: str | None, timezone: str) -> C
     return F.try_to_timestamp(F.when(date != "", F.concat_ws(" ", date, time, spelled)))
 
 
-def wall_clock(column: Column, timezone: str, session_timezone: str | None = None) -> Column:
-    """timestamp of a TIMESTAMP_NTZ column, read as wall clock in `timezone`.
-
-    The session's time zone plays no part; where it is known to be the same, the conversion is seven times cheaper.
-    """
-    if timezone == session_timezone:
-        return column.cast("timestamp")
-    parts = (F.year(column), F.month(column), F.dayofmonth(column), F.hour(column), F.minute(column))
-    return F.make_timestamp(*parts, F.extract(F.lit("SECOND"), column), F.lit(timezone))
-
-
 def timestamp_from_nanoseconds(column: Column, timezone: str | None) -> Column:
     """timestamp of bigint nanoseconds since 1970, cut to microseconds.
 

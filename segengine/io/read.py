@@ -13,7 +13,6 @@ from pyspark.sql.types import StringType, TimestampNTZType
 from segengine.config import Config
 from segengine.errors import InputError, SegengineError
 from segengine.io import source as ours
-from segengine.io.casts import wall_clock
 from segengine.io.csv import header_hint, read_csv
 from segengine.io.delta import PinnedTable, read_catalog, read_delta
 from segengine.io.expected import refuse_missing
@@ -27,6 +26,7 @@ from segengine.io.parquet import read_parquet
 from segengine.io.query import explained_query, read_query
 from segengine.io.snapshot import take_snapshot
 from segengine.io.source import AnyTable, Source, SourceFacts, quoted, refuse_clashes
+from segengine.io.wall_clock import in_session_zone, wall_clock
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -188,7 +188,10 @@ def _instants(rows: DataFrame, table: AnyTable, config: Config) -> DataFrame:
     if not zoneless:
         return rows
     zone, session_zone = _timezone(table, config), rows.sparkSession.conf.get("spark.sql.session.timeZone")
-    return rows.withColumns({c: wall_clock(F.col(quoted(c)), zone, session_zone) for c in zoneless})
+    if zone == session_zone:
+        convert = in_session_zone(rows.sparkSession, zone)
+        return rows.withColumns({c: convert(F.col(quoted(c))) for c in zoneless})
+    return rows.withColumns({c: wall_clock(F.col(quoted(c)), zone) for c in zoneless})
 
 
 def _with_ours(rows: DataFrame, columns: tuple[str, ...], file_path: Column) -> DataFrame:

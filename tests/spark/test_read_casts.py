@@ -8,7 +8,9 @@ from decimal import Decimal
 import pytest
 from pyspark.sql import functions as F
 
-from segengine.io.casts import amount_from_text, timestamp_from_nanoseconds, timestamp_from_text, wall_clock
+from segengine.io import wall_clock as walls
+from segengine.io.casts import amount_from_text, timestamp_from_nanoseconds, timestamp_from_text
+from segengine.io.wall_clock import in_session_zone, offsets, wall_clock
 
 
 @pytest.fixture(params=["UTC", "America/New_York"])
@@ -146,8 +148,57 @@ def test_zoneless_timestamps_are_wall_clock_in_their_zone(spark, session_zone):
     expected = [1711848600123456, 1729989000000000, -2208988800000000, 1710037800000000]
     assert [row.m for row in found] == expected
     spark.conf.set("spark.sql.session.timeZone", "Europe/London")
-    cheap = rows.select("i", F.unix_micros(wall_clock(ntz, "Europe/London", "Europe/London")).alias("m")).orderBy("i")
+    cheap = rows.select("i", F.unix_micros(in_session_zone(spark, "Europe/London")(ntz)).alias("m")).orderBy("i")
     assert [row.m for row in cheap.collect()] == expected
+
+
+ZONES = (
+    "Europe/Berlin",
+    "America/Sao_Paulo",
+    "Australia/Lord_Howe",
+    "Africa/Casablanca",
+    "Pacific/Apia",
+    "Asia/Tokyo",
+    "UTC",
+)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_comparing_with_changes_of_the_offset_is_what_spark_casts_to_at_any_time(spark, session_zone, zone):
+    spark.conf.set("spark.sql.session.timeZone", zone)
+    in_session_zone.cache_clear()
+    convert = in_session_zone(spark, zone)
+    assert convert is not walls._cast
+    # A wall clock every 13 hours and some minutes for two hundred years, and every half hour of a year of late.
+    long = spark.range(140_000).select((F.col("id") * 47_123_456_789 - 2_500_000_000_000_000).alias("m"))
+    close = spark.range(17_520).select((F.col("id") * 1_800_000_000 + 1_640_995_200_000_000).alias("m"))
+    moments = long.unionByName(close).select(
+        F.expr("timestampadd(MICROSECOND, m, timestamp_ntz'1970-01-01')").alias("t")
+    )
+    rows = moments.unionByName(spark.sql("SELECT CAST(NULL AS timestamp_ntz) AS t"))
+    other = rows.where(~convert(F.col("t")).eqNullSafe(F.col("t").cast("timestamp")))
+    assert other.count() == 0
+
+
+@pytest.mark.parametrize("wrong", [(0, 3_600_000_000), (1, 1)])
+def test_where_python_and_java_differ_about_a_zone_spark_casts_every_row(spark, session_zone, monkeypatch, wrong):
+    place, by = wrong
+    known = offsets("Europe/Berlin", 2015, 2027)
+    known[5] = tuple(value + by * (place == i) for i, value in enumerate(known[5]))
+    monkeypatch.setattr(walls, "offsets", lambda *asked: known)
+    spark.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
+    in_session_zone.cache_clear()
+    assert in_session_zone(spark, "Europe/Berlin") is walls._cast
+    in_session_zone.cache_clear()
+
+
+def test_changes_of_the_offset_are_known_to_the_second():
+    at = {
+        start // 1_000_000 - 1_704_067_200: offset // 3_600_000_000
+        for start, offset in offsets("Europe/London", 2024, 2024)
+    }
+    days = 86_400
+    assert at == {0: 0, 90 * days + 2 * 3_600: 1, 300 * days + 2 * 3_600: 0, 366 * days: 0}
 
 
 def test_nanoseconds_are_floored_not_rounded(spark, session_zone):
