@@ -189,8 +189,7 @@ def _instants(rows: DataFrame, table: AnyTable, config: Config) -> DataFrame:
         return rows
     zone, session_zone = _timezone(table, config), rows.sparkSession.conf.get("spark.sql.session.timeZone")
     if zone == session_zone:
-        convert = in_session_zone(rows.sparkSession, zone)
-        return rows.withColumns({c: convert(F.col(quoted(c))) for c in zoneless})
+        return in_session_zone(rows.sparkSession, zone)(rows, zoneless)
     return rows.withColumns({c: wall_clock(F.col(quoted(c)), zone) for c in zoneless})
 
 

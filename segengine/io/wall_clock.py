@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from pyspark.sql import functions as F
 
-if TYPE_CHECKING:
-    from pyspark.sql import Column, SparkSession
+from segengine.io.source import quoted
 
-__all__ = ["in_session_zone", "offsets", "wall_clock"]
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+__all__ = ["by_cast", "in_session_zone", "offsets", "wall_clock"]
 
 YEARS_BACK, YEARS_AHEAD = 15, 2
 SECOND = 1_000_000
@@ -29,8 +31,8 @@ def wall_clock(column: Column, timezone: str) -> Column:
 
 
 @lru_cache(maxsize=4)
-def in_session_zone(spark: SparkSession, timezone: str) -> Callable[[Column], Column]:
-    """What makes timestamps of TIMESTAMP_NTZ columns: wall clock in `timezone`, which is the session's.
+def in_session_zone(spark: SparkSession, timezone: str) -> Callable[[DataFrame, Sequence[str]], DataFrame]:
+    """What makes timestamps of TIMESTAMP_NTZ columns of some rows: wall clock in `timezone`, which is the session's.
 
     A comparison with the few moments of late at which the zone's offset changed; Spark's own cast, which is six times
     as dear, for older and later times. The cast for all where a test shows any difference between the two: another
@@ -39,13 +41,13 @@ def in_session_zone(spark: SparkSession, timezone: str) -> Callable[[Column], Co
     today = dt.datetime.now(dt.UTC).year
     known = offsets(timezone, today - YEARS_BACK, today + YEARS_AHEAD)
 
-    def quick(column: Column) -> Column:
-        return _by_comparison(column, known)
+    def quick(rows: DataFrame, names: Sequence[str]) -> DataFrame:
+        return _by_comparison(rows, names, known)
 
-    walls = pd.DataFrame({"wall": _probes(known)})
-    wall = F.col("wall")
-    probes = spark.createDataFrame(walls, "wall string").select(wall.cast("timestamp_ntz").alias("wall"))
-    return quick if probes.where(~quick(wall).eqNullSafe(_cast(wall))).isEmpty() else _cast
+    texts = pd.DataFrame({"text": _probes(known)})
+    wall = F.col("text").cast("timestamp_ntz")
+    probes = spark.createDataFrame(texts, "text string").select(wall.alias("at"), _cast(wall).alias("cast"))
+    return quick if quick(probes, ["at"]).where("NOT at <=> cast").isEmpty() else by_cast
 
 
 def offsets(timezone: str, first_year: int, last_year: int) -> list[tuple[int, int]]:
@@ -86,17 +88,31 @@ def _micros(at: dt.datetime) -> int:
     return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 
 
-def _cast(column: Column) -> Column:
-    return column.cast("timestamp")
+def by_cast(rows: DataFrame, names: Sequence[str]) -> DataFrame:
+    """The same by Spark's own cast."""
+    return rows.withColumns({name: _cast(F.col(quoted(name))) for name in names})
 
 
-def _by_comparison(column: Column, known: list[tuple[int, int]]) -> Column:
-    wall = F.unix_micros(F.to_timestamp(column, "yyyy"))  # with any pattern, a zone-less time as if it were in UTC
+def _cast(wall: Column) -> Column:
+    return wall.cast("timestamp")
+
+
+def _by_comparison(rows: DataFrame, names: Sequence[str], known: Sequence[tuple[int, int]]) -> DataFrame:
+    # With any pattern, Spark takes a zone-less time as if it were in UTC. In a column of its own it is computed once.
+    walls = {name: f"_segengine_wall_{place}" for place, name in enumerate(names)}
+    counted = rows.withColumns({w: F.unix_micros(F.to_timestamp(quoted(name), "yyyy")) for name, w in walls.items()})
+    found = {name: F.timestamp_micros(F.col(w) - _offset_at(F.col(w), known)) for name, w in walls.items()}
+    old = {name: _cast(F.col(quoted(name))) for name in names}
+    return counted.withColumns({name: F.coalesce(found[name], old[name]) for name in names}).drop(*walls.values())
+
+
+def _offset_at(wall: Column, known: Sequence[tuple[int, int]]) -> Column:
+    """The offset at a wall clock, both microseconds; null before and after what is known."""
     (end, _), *changes = reversed(known)
-    at = F.when(wall >= end, _cast(column))
-    for start, offset in changes:  # the latest first, as most rows are of late
-        at = at.when(wall >= start, F.timestamp_micros(wall - offset))
-    return at.otherwise(_cast(column))
+    offset = F.when(wall >= end, F.lit(None).cast("bigint"))
+    for start, value in changes:  # the latest first, as most rows are of late
+        offset = offset.when(wall >= start, F.lit(value).cast("bigint"))
+    return offset
 
 
 def _probes(known: list[tuple[int, int]]) -> list[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+import numpy as np
+import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
 from segengine.io import wall_clock as walls
 from segengine.io.casts import amount_from_text, timestamp_from_nanoseconds, timestamp_from_text
-from segengine.io.wall_clock import in_session_zone, offsets, wall_clock
+from segengine.io.wall_clock import by_cast, in_session_zone, offsets, wall_clock
 
 
 @pytest.fixture(params=["UTC", "America/New_York"])
@@ -148,8 +150,9 @@ def test_zoneless_timestamps_are_wall_clock_in_their_zone(spark, session_zone):
     expected = [1711848600123456, 1729989000000000, -2208988800000000, 1710037800000000]
     assert [row.m for row in found] == expected
     spark.conf.set("spark.sql.session.timeZone", "Europe/London")
-    cheap = rows.select("i", F.unix_micros(in_session_zone(spark, "Europe/London")(ntz)).alias("m")).orderBy("i")
-    assert [row.m for row in cheap.collect()] == expected
+    cheap = in_session_zone(spark, "Europe/London")(rows.select("i", ntz.alias("at")), ["at"])
+    found = cheap.select(F.unix_micros("at").alias("m")).orderBy("i").collect()
+    assert [row.m for row in found] == expected
 
 
 ZONES = (
@@ -168,15 +171,15 @@ def test_comparing_with_changes_of_the_offset_is_what_spark_casts_to_at_any_time
     spark.conf.set("spark.sql.session.timeZone", zone)
     in_session_zone.cache_clear()
     convert = in_session_zone(spark, zone)
-    assert convert is not walls._cast
+    assert convert is not by_cast
     # A wall clock every 13 hours and some minutes for two hundred years, and every half hour of a year of late.
-    long = spark.range(140_000).select((F.col("id") * 47_123_456_789 - 2_500_000_000_000_000).alias("m"))
-    close = spark.range(17_520).select((F.col("id") * 1_800_000_000 + 1_640_995_200_000_000).alias("m"))
-    moments = long.unionByName(close).select(
-        F.expr("timestampadd(MICROSECOND, m, timestamp_ntz'1970-01-01')").alias("t")
-    )
-    rows = moments.unionByName(spark.sql("SELECT CAST(NULL AS timestamp_ntz) AS t"))
-    other = rows.where(~convert(F.col("t")).eqNullSafe(F.col("t").cast("timestamp")))
+    long = -2_500_000_000_000_000 + 47_123_456_789 * np.arange(140_000)
+    close = 1_640_995_200_000_000 + 1_800_000_000 * np.arange(17_520)
+    texts = np.concatenate([long, close]).astype("datetime64[us]").astype(str).tolist()
+    moments = spark.createDataFrame(pd.DataFrame({"text": [*texts, None]}), "text string")
+    at = F.col("text").cast("timestamp_ntz")
+    rows = moments.select(at.alias("at"), at.cast("timestamp").alias("cast"))
+    other = convert(rows, ["at"]).where("NOT at <=> cast")
     assert other.count() == 0
 
 
@@ -188,7 +191,7 @@ def test_where_python_and_java_differ_about_a_zone_spark_casts_every_row(spark, 
     monkeypatch.setattr(walls, "offsets", lambda *asked: known)
     spark.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
     in_session_zone.cache_clear()
-    assert in_session_zone(spark, "Europe/Berlin") is walls._cast
+    assert in_session_zone(spark, "Europe/Berlin") is by_cast
     in_session_zone.cache_clear()
 
 
