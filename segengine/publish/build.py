@@ -13,13 +13,23 @@ from segengine.errors import PublicationError
 from segengine.features.prepare_sample import SAMPLE_LIMIT
 from segengine.kept import Kept, keep
 from segengine.publish.facts import RunFacts
-from segengine.publish.history import Moment, Past, elsewhere, membership, moves, transitions
+from segengine.publish.history import (
+    Moment,
+    Past,
+    elsewhere,
+    first_moves,
+    first_stays,
+    membership,
+    moves,
+    transitions,
+)
 from segengine.publish.keys import KeyHash, customer_key, with_customer_key
 from segengine.publish.kpis import with_kpis
 from segengine.publish.measure import Measures, epoch_micros, measure
 from segengine.publish.shape import conform, conform_rows, money, money_ratio, published_names, quoted
 from segengine.publish.small_tables import small_rows
 from segengine.scoring.keys import segment_key
+from segengine.scoring.labelled import Labelled
 from segengine.tables import ASSIGNMENTS, CUSTOMERS, by_name
 
 __all__ = ["Built", "build_tables"]
@@ -53,6 +63,7 @@ def build_tables(
     rebuild: bool = False,
     key_hash: KeyHash = customer_key,
     sample_limit: int = SAMPLE_LIMIT,
+    sampled: Labelled | None = None,
 ) -> Built:
     """Every table of segengine/tables but `publications`, which publishing writes itself.
 
@@ -60,50 +71,75 @@ def build_tables(
     assigned_by, feature columns, revenue_e4, orders, first_ordered_at, last_ordered_at, is_known, attributes, and
     champion_key: the segment that the model of the moment before finds, where that is another one); it is read half a
     dozen times, so persist it. `previous_customers` is the table now published; its keys stay. `past`: what is
-    published of other moments; one before the last that is there already stays, unless `rebuild`. Raises
-    PublicationError.
+    published of other moments; one before the last that is there already stays, unless `rebuild`. `sampled`: as
+    `labelled` gives them, where somebody asked already. Raises PublicationError.
     """
     _check_segments(facts)
-    measures = measure(scored, facts.features, as_of=facts.as_of, timezone=facts.timezone, sample_limit=sample_limit)
+    zone = facts.timezone
+    measures = measure(
+        scored, facts.features, as_of=facts.as_of, timezone=zone, sample_limit=sample_limit, sampled=sampled
+    )
     unknown = set(measures.segments) - {s.index for s in facts.segments}
     if unknown:
         raise PublicationError(
             "Customers are in segments that the model does not have.", found=f"index {sorted(unknown)}"
         )
     keyed = with_customer_key(scored, previous_customers, key_hash=key_hash)
-    stays, moved, kept, warnings = _history(keyed, facts, past or Past(), rebuild=rebuild)
+    told = _history(keyed, facts, past or Past(), measures, rebuild=rebuild)
     small = {
         name: conform_rows(rows, by_name(name), facts.minor_unit, facts.publication_id)
-        for name, rows in {**small_rows(facts, measures), "moves": moved}.items()
+        for name, rows in {**small_rows(facts, measures), "moves": told.moves}.items()
     }
     large = {"assignments": _assignments(keyed, facts), "customers": _customers(keyed, facts)}
     first = past is None or past.membership is None  # everybody begins one stay
-    counts = {**dict.fromkeys(large, measures.customers), "membership": measures.customers if first else stays.count()}
-    tables = {**small, **large, "membership": stays}
-    return Built(tables, counts, measures, kept is None, warnings, (kept,) if kept else ())
+    counts = {
+        **dict.fromkeys(large, measures.customers),
+        "membership": measures.customers if first else told.membership.count(),
+    }
+    tables = {**small, **large, "membership": told.membership}
+    return Built(tables, counts, measures, told.stays, told.warnings, (told.kept,) if told.kept else ())
 
 
-def _history(
-    keyed: DataFrame, facts: RunFacts, past: Past, *, rebuild: bool
-) -> tuple[DataFrame, list[dict[str, object]], Kept | None, tuple[str, ...]]:
-    """The table `membership`, new rows of `moves`, what was persisted for them (None when history stays), warnings."""
+@dataclass(frozen=True)
+class _History:
+    """The table `membership`, new rows of `moves`, what was persisted for them, whether history stays as it is."""
+
+    membership: DataFrame
+    moves: list[dict[str, object]]
+    kept: Kept | None = None
+    stays: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def _history(keyed: DataFrame, facts: RunFacts, past: Past, measures: Measures, *, rebuild: bool) -> _History:
     next_as_of = past.after(facts.as_of)
     again = past.has(facts.as_of)
     columns = ["customer_key", "lane", "revenue_e4", *(["champion_key"] if "champion_key" in keyed.columns else [])]
     now = keyed.select(_segment_key(facts, "segment_index").alias("segment_key"), *columns)
     moment = Moment(facts.as_of, facts.model_version, facts.publication_id, past.before(facts.as_of), next_as_of)
-    if again and next_as_of is not None and not rebuild and past.membership is not None:
+    if past.membership is None:
+        keys = {s.index: s.segment_key for s in facts.segments}
+        places: list[tuple[int | None, str | None, int, int | None]] = [
+            *((keys[index], None, own.customers, own.revenue_e4) for index, own in measures.segments.items()),
+            *((None, lane, own.customers, own.revenue_e4) for lane, own in measures.lanes.items()),
+        ]
+        return _History(first_stays(now, moment), _in_money(first_moves(places, moment), facts))
+    if again and next_as_of is not None and not rebuild:
         others = elsewhere(now, past.membership, facts.as_of)
         told = (
             f"{facts.as_of:%Y-%m-%d} is published already, and its history stays as it is: "
             f"{others:,} customers would be elsewhere in it now. --rebuild writes it anew."
         )
-        return past.membership, [], None, (told,)
+        return _History(past.membership, [], stays=True, warnings=(told,))
     joined = keep(transitions(now, past.membership, moment))
     rows = moves(joined.rows, moment, rebuilt=again)
-    for row in rows:
+    return _History(membership(joined.rows, past.membership, moment), _in_money(rows, facts), joined)
+
+
+def _in_money(moved: list[dict[str, object]], facts: RunFacts) -> list[dict[str, object]]:
+    for row in moved:
         row["revenue"] = money_ratio(cast("int | None", row.pop("revenue_e4")), 1, facts.minor_unit)
-    return membership(joined.rows, past.membership, moment), rows, joined, ()
+    return moved
 
 
 def _check_segments(facts: RunFacts) -> None:

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from segengine.publish.measure import epoch_micros
 
-__all__ = ["Moment", "Past", "elsewhere", "membership", "moves", "transitions"]
+__all__ = ["Moment", "Past", "elsewhere", "first_moves", "first_stays", "membership", "moves", "transitions"]
 
 Row = dict[str, object]
 
@@ -54,25 +54,48 @@ class Moment:
     next_as_of: dt.datetime | None = None
 
 
-def transitions(now: DataFrame, past: DataFrame | None, moment: Moment) -> DataFrame:
+def first_stays(now: DataFrame, moment: Moment) -> DataFrame:
+    """The stays that begin with the first moment there is. `now`: customer_key, segment_key, lane."""
+    here, never = F.timestamp_micros(micros(moment.as_of)), F.lit(None).cast("timestamp")
+    told = (F.lit("new"), F.lit(moment.model_version), F.lit(moment.publication_id))
+    values = (here, never, F.col("segment_key"), F.col("lane"), *told)
+    return now.select(_KEY, *(value.alias(name) for value, name in zip(values, STAY, strict=True)))
+
+
+def first_moves(places: Sequence[tuple[int | None, str | None, int, int | None]], moment: Moment) -> list[Row]:
+    """The table `moves` of the first moment. `places`: segment_key, lane, customers, revenue_e4 of each."""
+    nowhere: dict[str, Any] = {"from_segment_key": None, "from_lane": None}
+    rows = [
+        {
+            **nowhere,
+            "to_segment_key": key,
+            "to_lane": lane,
+            "cause": "new",
+            "customers": count,
+            "revenue_e4": revenue_e4,
+        }
+        for key, lane, count, revenue_e4 in places
+    ]
+    return _numbered(rows, moment.as_of, None)
+
+
+def transitions(now: DataFrame, past: DataFrame, moment: Moment) -> DataFrame:
     """One row is a customer: where it was (`before`), is (`now`), and is at the next moment (`after`), with the cause.
 
     `now`: customer_key, segment_key, lane, revenue_e4, and where another model scored the moment before also
     `champion_key`, the segment that model finds now. `past`: the stays. One full join, two where a moment comes after.
     """
-    at, stays = micros(moment.as_of), past if past is not None else _no_stays(now)
+    at = micros(moment.as_of)
     covers = (F.unix_micros("valid_from") < at) & (F.col("valid_to").isNull() | (F.unix_micros("valid_to") >= at))
-    joined = _as_struct(now, "now").join(_as_struct(stays.where(covers).select(_KEY, *STAY), "before"), _KEY, "full")
+    joined = _as_struct(now, "now").join(_as_struct(past.where(covers).select(_KEY, *STAY), "before"), _KEY, "full")
     if moment.next_as_of is not None:
-        joined = joined.join(_after(stays, micros(moment.next_as_of)), _KEY, "full")
+        joined = joined.join(_after(past, micros(moment.next_as_of)), _KEY, "full")
     return joined.withColumn("cause", _cause(joined, moment)).withColumn("moved", ~_same("before", "now"))
 
 
-def membership(joined: DataFrame, past: DataFrame | None, moment: Moment) -> DataFrame:
+def membership(joined: DataFrame, past: DataFrame, moment: Moment) -> DataFrame:
     """The stays of all customers after the moment: those it does not touch, and those that follow from `joined`."""
     rows = joined.select(_KEY, F.explode(_stays(joined, moment)).alias("stay")).select(_KEY, "stay.*")
-    if past is None:
-        return rows
     untouched = F.unix_micros("valid_to") < micros(moment.as_of)
     if moment.next_as_of is not None:
         untouched = F.coalesce(untouched, F.lit(False)) | (F.unix_micros("valid_from") > micros(moment.next_as_of))
@@ -105,12 +128,6 @@ def micros(moment: dt.datetime) -> Column:
 
 
 _KEY = "customer_key"
-
-
-def _no_stays(now: DataFrame) -> DataFrame:
-    nothing = now.select(_KEY).where(F.lit(False))
-    types = dict.fromkeys(STAY, "string") | {"valid_from": "timestamp", "valid_to": "timestamp", "segment_key": "int"}
-    return nothing.select(_KEY, *(F.lit(None).cast(kind).alias(name) for name, kind in types.items()))
 
 
 def _as_struct(rows: DataFrame, name: str) -> DataFrame:

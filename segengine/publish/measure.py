@@ -22,6 +22,7 @@ from segengine.features.prepare_sample import SAMPLE_LIMIT, hash_sample
 from segengine.publish.exact_sums import PARTIAL_SCHEMA, add_up, partial_sums
 from segengine.publish.facts import FeatureFact
 from segengine.publish.shape import quoted
+from segengine.scoring.labelled import Labelled
 
 __all__ = ["Counts", "Measures", "Moments", "Quantiles", "epoch_micros", "measure"]
 
@@ -102,18 +103,20 @@ def measure(
     as_of: dt.datetime,
     timezone: str,
     sample_limit: int = SAMPLE_LIMIT,
+    sampled: Labelled | None = None,
 ) -> Measures:
     """Measure the scored customers (one row each; worth persisting before).
 
-    Sums are exact and quantiles come from a sample chosen by hash, so no partitioning changes a bit of them. Raises
-    PublicationError when a customer has both a segment and a lane, or neither.
+    Sums are exact and quantiles come from a sample chosen by hash, so no partitioning changes a bit of them. `sampled`:
+    that sample, where somebody took it already. Raises PublicationError when a customer has both a segment and a lane,
+    or neither.
     """
     numeric = [f.name for f in features if f.kind == "numeric"]
     categorical = [f.name for f in features if f.kind == "categorical"]
     counted = _counts(scored, categorical, as_of, timezone)
     assigned = scored.where(F.col("segment_index").isNotNull())
     customers = sum(c.customers for c in counted.segments.values())
-    quantiles, pivots = _quantiles(_numbers(assigned, numeric, customers, sample_limit), numeric)
+    quantiles, pivots = _quantiles(_numbers(assigned, numeric, customers, sample_limit, sampled), numeric)
     sums = _exact(assigned, ["distance", *numeric], [0.0, *pivots])
     distances = {group: m for (name, group), m in sums.items() if name == 0}
     moments = {(numeric[j - 1], group): m for (j, group), m in sums.items() if j > 0}
@@ -191,9 +194,13 @@ def _exact(assigned: DataFrame, columns: Sequence[str], pivots: Sequence[float])
     }
 
 
-def _numbers(assigned: DataFrame, numeric: Sequence[str], customers: int, limit: int) -> pd.DataFrame:
+def _numbers(
+    assigned: DataFrame, numeric: Sequence[str], customers: int, limit: int, sampled: Labelled | None
+) -> pd.DataFrame:
     """Segment index and features of everybody, or of at most `limit` customers chosen by hash; missing is NaN."""
     names = ["segment_index", *numeric]
+    if sampled is not None and len(sampled.labels) == min(customers, limit) and sampled.columns.keys() >= set(numeric):
+        return pd.DataFrame({"segment_index": sampled.labels, **{name: sampled.columns[name] for name in numeric}})
     if customers > limit:
         columns = [InputColumn(name, "", "numeric") for name in names]
         return hash_sample(assigned, columns, limit, customers=customers).frame

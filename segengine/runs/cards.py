@@ -56,6 +56,8 @@ class Tellings:
     told: Mapping[int, Told]
     differences: Mapping[tuple[str, int], tuple[float, int]]
     warnings: tuple[str, ...]
+    sample: Labelled
+    """The scored customers that were looked at."""
 
 
 def named(
@@ -187,7 +189,7 @@ def tell(
         for rank, one in enumerate(stand.ranked_features(), start=1)
     }
     warnings = [*(saved.get("renamed", []) if trained else []), *_alarms(model, own, names, standing, words.vocabulary)]
-    return counted, Tellings(told, differences, tuple(warnings))
+    return counted, Tellings(told, differences, tuple(warnings), sample)
 
 
 Hits = Mapping[tuple[int, int], int]

@@ -285,6 +285,7 @@ def _publish(job: Job, found: Found, people: Customers, model: LoadedModel, plan
             previous_customers=previous,
             past=past,
             rebuild=rebuild,
+            sampled=seen.tellings.sample if seen.tellings else None,
         )
         step.rows_in = step.rows_out = built.measures.customers
     try:

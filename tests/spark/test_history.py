@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pyspark.sql import types as t
 
-from segengine.publish.history import Moment, Past, elsewhere, membership, moves, transitions
+from segengine.publish.history import Moment, Past, elsewhere, first_moves, first_stays, membership, moves, transitions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -57,13 +57,19 @@ class Ledger:
             for key, (segment, lane) in states.items()
         ]
         moment = Moment(at, model, f"p{at:%m}", past.before(at), past.after(at))
-        joined = transitions(self.spark.createDataFrame(rows, columns), self.stays, moment).persist()
-        found = moves(joined, moment, rebuilt=past.has(at))
+        now = self.spark.createDataFrame(rows, columns).persist()
+        if self.stays is None:
+            places = {state: [key for key in states if states[key] == state] for state in states.values()}
+            found = first_moves([(*state, len(keys), 10_000 * sum(keys)) for state, keys in places.items()], moment)
+            stays = first_stays(now, moment)
+        else:
+            joined = transitions(now, self.stays, moment)
+            found = moves(joined, moment, rebuilt=past.has(at))
+            stays = membership(joined, self.stays, moment)
         for changed in {at, *(cast("dt.datetime", row["as_of"]) for row in found)}:
             self.moves[changed] = [row for row in found if row["as_of"] == changed]
-        stays = membership(joined, self.stays, moment)
         self.stays = self.spark.createDataFrame(stays.collect(), stays.schema)
-        joined.unpersist()
+        now.unpersist()
         self.written[at], self.models[at] = dict(states), model
 
     def rows(self) -> list[dict[str, Any]]:

@@ -12,9 +12,12 @@ import pytest
 from pyspark.sql import functions as F
 
 from segengine.errors import PublicationError
+from segengine.features.prepare_fit import InputColumn
+from segengine.features.prepare_sample import hash_sample
 from segengine.publish.build import Built, build_tables
 from segengine.publish.keys import with_customer_key
 from segengine.publish.shape import check, conform
+from segengine.scoring.labelled import Labelled
 from segengine.tables import CUSTOMERS, TABLES, by_name
 from tests.publications import AS_OF, SCORED, Feature, facts, scored_row
 
@@ -140,6 +143,21 @@ def test_a_sample_gives_quantiles_that_partitions_do_not_change(spark: SparkSess
     assert few[0] == few[1]
     assert [p["mean"] for p in few[0]] == [p["mean"] for p in all_of_them]
     assert [p["median"] for p in few[0]] != [p["median"] for p in all_of_them]
+
+
+@pytest.mark.parametrize("limit", [100, 100_000])
+def test_a_sample_that_was_taken_before_is_not_taken_again_and_changes_nothing(spark: SparkSession, limit: int) -> None:
+    customers = many(spark)
+    inputs = [InputColumn(name, "", "numeric") for name in ("recency_days", "segment_index")]
+    columns = hash_sample(customers.where("segment_index is not null"), inputs, limit).columns
+    sampled = Labelled(columns, columns.pop("segment_index").astype(np.int64))
+    own = rows_of(build_tables(customers, facts(), sample_limit=limit), "segment_profiles")
+    assert rows_of(build_tables(customers, facts(), sample_limit=limit, sampled=sampled), "segment_profiles") == own
+    moved = Labelled({"recency_days": columns["recency_days"] + 1.0}, sampled.labels)
+    other = rows_of(build_tables(customers, facts(), sample_limit=limit, sampled=moved), "segment_profiles")
+    assert [p["median"] - q["median"] for p, q in zip(other, own, strict=True) if p["median"] is not None][0] == 1.0
+    short = Labelled({"recency_days": columns["recency_days"][:50] + 1.0}, sampled.labels[:50])
+    assert rows_of(build_tables(customers, facts(), sample_limit=limit, sampled=short), "segment_profiles") == own
 
 
 def test_a_segment_that_nobody_is_in_is_still_published(spark: SparkSession) -> None:
