@@ -177,7 +177,7 @@ def start_ahead(config: Config) -> None:
 
     Does nothing where there is a session or a Java already, and leaves what is wrong to `open_session`.
     """
-    if os.environ.get(REMOTE) or os.environ.get(SUBMITTED) or find_spec("pyspark") is None:
+    if os.environ.get(REMOTE) or os.environ.get(SUBMITTED) or not all(map(find_spec, ("pyspark", "py4j"))):
         return
     with suppress(InfrastructureError):
         options = _options(None, APP_NAME, needs_delta(config), config.spark, extras_for(config))

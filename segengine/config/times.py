@@ -9,13 +9,20 @@ from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-__all__ = ["History", "Moment", "instant", "parse_moment", "parse_span"]
+__all__ = ["EPOCH", "History", "Moment", "instant", "microseconds", "parse_moment", "parse_span"]
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 Moment = dt.datetime | dt.date | Literal["latest"]
 """A datetime (naive ones are wall clock in the config's time zone), a date (its midnight), or `latest`."""
 
 SPAN = re.compile(r"\s*([0-9]{1,6})\s*(day|week|month|year)s?\s*", re.IGNORECASE)
 LONGEST_YEARS = 200
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Microseconds since 1970 UTC of a datetime that knows its zone."""
+    return (moment - EPOCH) // dt.timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)

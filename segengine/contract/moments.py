@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from segengine.config import Config
-from segengine.config.times import instant
+from segengine.config.times import EPOCH, instant, microseconds
 
 __all__ = ["BEFORE_1900_US", "Window", "configured_window", "latest_window", "microseconds"]
 
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 BEFORE_1900_US = -2_208_988_800_000_000
 """1900-01-01T00:00:00Z."""
 
@@ -30,11 +29,6 @@ class Window:
     @property
     def start_us(self) -> int | None:
         return None if self.start is None else microseconds(self.start)
-
-
-def microseconds(moment: dt.datetime) -> int:
-    """Microseconds since 1970 UTC of a datetime that knows its zone."""
-    return (moment - EPOCH) // dt.timedelta(microseconds=1)
 
 
 def configured_window(config: Config) -> Window | None:

@@ -44,6 +44,8 @@ class FeatureTotals:
     duplicates_e4: int
     largest_customer_lines: int
     lines: LineTotals
+    first_order_us: int | None = None
+    """Microseconds since 1970 of the first order of anybody; None without orders."""
 
 
 _SUMS = [
@@ -67,6 +69,7 @@ def totals(rows: DataFrame) -> FeatureTotals:
         F.count(F.lit(1)).alias("customers"),
         *(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in _SUMS),
         F.max(lines).alias("largest"),
+        F.min(F.unix_micros("first_ordered_at")).alias("first_us"),
     )
     with clear_overflow():
         found = {row["lane"]: row.asDict() for row in grouped.collect()}
@@ -95,6 +98,7 @@ def totals(rows: DataFrame) -> FeatureTotals:
             duplicates=total["duplicates"],
             duplicates_amount_e4=total["duplicates_e4"],
         ),
+        first_order_us=min((row["first_us"] for row in found.values() if row["first_us"] is not None), default=None),
     )
 
 

@@ -34,7 +34,7 @@ from segengine.features.kernel.plan import (
     SUMS,
     Plan,
 )
-from segengine.features.zones import clock_changes
+from segengine.io.zones import clock_changes
 
 __all__ = [
     "HOUSE_STATUS",

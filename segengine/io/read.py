@@ -26,7 +26,7 @@ from segengine.io.parquet import read_parquet
 from segengine.io.query import explained_query, read_query
 from segengine.io.snapshot import take_snapshot
 from segengine.io.source import AnyTable, Source, SourceFacts, quoted, refuse_clashes
-from segengine.io.wall_clock import in_session_zone, wall_clock
+from segengine.io.wall_clock import MANY, by_cast, in_session_zone, wall_clock
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -97,11 +97,11 @@ def _from_files(spark: SparkSession, table: AnyTable, name: str, config: Config,
     if table.format == "parquet":
         raw, expected = read_parquet(spark, inputs, found, name, _timezone(table, config))
         columns = tuple(raw.columns)
-        rows = _with_ours(_instants(raw, table, config), columns, F.col("_metadata.file_path"))
+        rows = _with_ours(_instants(raw, table, config, expected), columns, F.col("_metadata.file_path"))
     elif table.format == "orc":
         raw, expected = read_orc(spark, inputs, found, name, _timezone(table, config))
         columns = tuple(raw.columns)
-        rows = _with_ours(_instants(raw, table, config), columns, F.col("_metadata.file_path"))
+        rows = _with_ours(_instants(raw, table, config, expected), columns, F.col("_metadata.file_path"))
     elif table.format == "csv":
         text = read_csv(spark, inputs, found, table, name)
         rows, columns, warnings = text.rows, text.columns, text.warnings
@@ -174,7 +174,7 @@ def frame_table(rows: DataFrame, table: AnyTable, name: str, config: Config) -> 
     refuse_clashes(columns, name, "the rows handed in")
     refuse_missing(rows, columns, table, name)
     known = SourceFacts(name, "rows", "the rows handed in", 0, 0, None, None, "")
-    kept = _with_ours(_instants(rows, table, config), columns, F.lit(None).cast(StringType()))
+    kept = _with_ours(_instants(rows, table, config, 0), columns, F.lit(None).cast(StringType()))
     return Source(name, kept, columns, text_casts=False, facts=known)
 
 
@@ -182,14 +182,15 @@ def _timezone(table: AnyTable, config: Config) -> str:
     return table.timezone or config.timezone
 
 
-def _instants(rows: DataFrame, table: AnyTable, config: Config) -> DataFrame:
-    """Zone-less timestamps as instants: wall clock in the zone of the table."""
+def _instants(rows: DataFrame, table: AnyTable, config: Config, expected: int | None = None) -> DataFrame:
+    """Zone-less timestamps as instants: wall clock in the zone of the table. `expected`: how many rows, where known."""
     zoneless = [field.name for field in rows.schema.fields if isinstance(field.dataType, TimestampNTZType)]
     if not zoneless:
         return rows
     zone, session_zone = _timezone(table, config), rows.sparkSession.conf.get("spark.sql.session.timeZone")
     if zone == session_zone:
-        return in_session_zone(rows.sparkSession, zone)(rows, zoneless)
+        few = expected is not None and expected < MANY
+        return by_cast(rows, zoneless) if few else in_session_zone(rows.sparkSession, zone)(rows, zoneless)
     return rows.withColumns({c: wall_clock(F.col(quoted(c)), zone) for c in zoneless})
 
 

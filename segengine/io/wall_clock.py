@@ -6,21 +6,24 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import functions as F
 
+from segengine.config.times import microseconds
 from segengine.io.source import quoted
+from segengine.io.zones import clock_changes
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-__all__ = ["by_cast", "in_session_zone", "offsets", "wall_clock"]
+__all__ = ["MANY", "by_cast", "in_session_zone", "offsets", "wall_clock"]
 
 YEARS_BACK, YEARS_AHEAD = 15, 2
-SECOND = 1_000_000
-HOUR = 3_600 * SECOND
+MANY = 1_000_000
+"""Rows from which on the comparison is worth its test, which takes a quarter of a second."""
+HOUR = 3_600_000_000
 WEEK = dt.timedelta(days=7)
 
 
@@ -56,36 +59,13 @@ def offsets(timezone: str, first_year: int, last_year: int) -> list[tuple[int, i
     Ascending, from the first new year to that after the last year. An hour that is there twice is the first of the
     two; an hour that is left out is counted on from before it. So Java does it, and Spark.
     """
-    zone = ZoneInfo(timezone)
-    at, end = (dt.datetime(year, 1, 1, tzinfo=dt.UTC) for year in (first_year, last_year + 1))
-    offset = _offset(zone, at)
-    found = [(_micros(at) + offset, offset)]
-    while at < end:
-        then = min(at + WEEK, end)
-        if (later := _offset(zone, then)) != offset:
-            change = _change(zone, at, then)
-            found.append((_micros(change) + max(offset, later), later))
-        at, offset = then, later
-    return [*found, (_micros(end) + offset, 0)]
-
-
-def _change(zone: ZoneInfo, before: dt.datetime, after: dt.datetime) -> dt.datetime:
-    """The first second with the offset of `after`."""
-    offset = _offset(zone, before)
-    while after - before > dt.timedelta(seconds=1):
-        middle = before + dt.timedelta(seconds=(after - before) // dt.timedelta(seconds=2))
-        before, after = (middle, after) if _offset(zone, middle) == offset else (before, middle)
-    return after
-
-
-def _offset(zone: ZoneInfo, at: dt.datetime) -> int:
-    offset = at.astimezone(zone).utcoffset()
-    assert offset is not None
-    return offset // dt.timedelta(microseconds=1)
-
-
-def _micros(at: dt.datetime) -> int:
-    return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+    first, end = (dt.datetime(year, 1, 1, tzinfo=dt.UTC) for year in (first_year, last_year + 1))
+    moments, ahead = clock_changes(timezone, end)
+    inside = (moments[1:] > microseconds(first)) & (moments[1:] < microseconds(end))
+    starts = (moments[1:] + np.maximum(ahead[:-1], ahead[1:]))[inside].tolist()
+    before, last = (int(ahead[np.searchsorted(moments, microseconds(at), "right") - 1]) for at in (first, end))
+    changes = zip(starts, ahead[1:][inside].tolist(), strict=True)
+    return [(microseconds(first) + before, before), *changes, (microseconds(end) + last, 0)]
 
 
 def by_cast(rows: DataFrame, names: Sequence[str]) -> DataFrame:

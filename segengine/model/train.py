@@ -78,11 +78,13 @@ def find_segments(
     provisional: bool = False,
     champion: TrainedModel | None = None,
     weights: Mapping[str, float] | None = None,
+    customers: int | None = None,
 ) -> Segmentation:
     """Segments of a sample of the customers in `rows`: one row each, with customer_id, the feature columns and
     revenue_e4, with segments.by also the attribute's column.
 
-    `rows` is read once or twice here: persist it when it is dear to compute. Raises ModelError when there are too few
+    `rows` is read once or twice here: persist it when it is dear to compute. `customers`: how many rows there are, where
+    that is known. Raises ModelError when there are too few
     customers, nothing tells them apart or no k passes, and FeatureError for a feature that cannot be prepared.
     `provisional`: when no k passes for everybody, the least bad one is taken. `champion`: the model in use. `weights`:
     those of families, where prepare.weights is auto.
@@ -92,7 +94,7 @@ def find_segments(
     )
     by = config.segments.by
     if by is None:
-        sample = hash_sample(rows, estimator.input_columns(), sample_limit)
+        sample = hash_sample(rows, estimator.input_columns(), sample_limit, customers=customers)
         _require_customers(sample.customers, config)
         preparation = estimator.learn(sample.columns)
         before = places_of(champion, by, None, sample)

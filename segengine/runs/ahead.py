@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from segengine.config import History
 from segengine.config.models import DEFAULT_WEIGHTS
+from segengine.config.times import EPOCH
 from segengine.contract.lines import one_part
 from segengine.contract.moments import microseconds
 from segengine.errors import ModelError
@@ -276,14 +277,14 @@ def looking_back(job: Job, found: Found, people: Customers) -> Iterator[Past | s
     if people.totals.assigned_customers < FEWEST_CUSTOMERS:
         yield f"there are {people.totals.assigned_customers:,} customers, and {FEWEST_CUSTOMERS} are needed"
         return
-    first = _first_order(people.rows)
-    if first is None:
+    if people.totals.first_order_us is None:
         yield "there are no orders"
         return
     parts = _parts(people.totals.assigned_customers, people.totals.lines_used)
     kept = keep(lines.of_part(parts))
     known = None if found.people is None else replace(found.people, customers=one_part(found.people.customers, parts))
     try:
+        first = EPOCH + dt.timedelta(microseconds=people.totals.first_order_us)
         yield Past(job, found, kept.rows, known, first, found.as_of)
     finally:
         kept.release()
@@ -292,12 +293,3 @@ def looking_back(job: Job, found: Found, people: Customers) -> Iterator[Past | s
 def _parts(customers: int, lines: int) -> int:
     """Into how many parts customers fall by their hash; one of them is looked at."""
     return max(1, math.ceil(customers / MOST_CUSTOMERS), math.ceil(lines / MOST_LINES))
-
-
-def _first_order(rows: DataFrame) -> dt.datetime | None:
-    from pyspark.sql import functions as F
-
-    found: Any = rows.agg(F.min(F.unix_micros("first_ordered_at")).alias("first")).first()
-    if found is None or found["first"] is None:
-        return None
-    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=int(found["first"]))

@@ -209,6 +209,7 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
                     provisional=provisional,
                     champion=champion,
                     weights=weights,
+                    customers=people.totals.assigned_customers,
                 )
                 judging = submit(lambda: looked_back(job, then.result(), segments.k, weights))
                 model = fit_segments(rows, people.chosen, job.config, segments, seed=seed, champion=champion)

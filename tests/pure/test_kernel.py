@@ -10,7 +10,7 @@ import pytest
 
 from segengine.features.kernel import measuring
 from segengine.features.kernel.plan import REJECTED, RETURN, SALE, Plan
-from segengine.features.zones import clock_changes
+from segengine.io.zones import clock_changes
 
 DAY_US = 86_400_000_000
 UTC_CHANGES, UTC_OFFSETS = clock_changes("UTC", dt.datetime(2024, 1, 1, tzinfo=dt.UTC))

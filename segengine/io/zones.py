@@ -7,8 +7,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
-
-from segengine.features.kernel.arrays import Integers
+from numpy.typing import NDArray
 
 __all__ = ["clock_changes"]
 
@@ -18,7 +17,7 @@ FIRST = dt.datetime(1899, 12, 30, tzinfo=dt.UTC)
 
 
 @lru_cache(maxsize=8)
-def clock_changes(timezone: str, until: dt.datetime) -> tuple[Integers, Integers]:
+def clock_changes(timezone: str, until: dt.datetime) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(moments, offsets), both in microseconds: from each moment on, local clocks are ahead of UTC by the offset.
 
     The first moment is before all others and before 1900; none is later than a day after `until`.
