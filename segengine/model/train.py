@@ -83,9 +83,9 @@ def find_segments(
     """Segments of a sample of the customers in `rows`: one row each, with customer_id, the feature columns and
     revenue_e4, with segments.by also the attribute's column.
 
-    `rows` is read once or twice here: persist it when it is dear to compute. `customers`: how many rows there are, where
-    that is known. Raises ModelError when there are too few
-    customers, nothing tells them apart or no k passes, and FeatureError for a feature that cannot be prepared.
+    `rows` is read once or twice here: persist it when it is dear to compute. `customers`: how many rows there are,
+    where that is known. Raises ModelError when there are too few customers, nothing tells them apart or no k passes,
+    and FeatureError for a feature that cannot be prepared.
     `provisional`: when no k passes for everybody, the least bad one is taken. `champion`: the model in use. `weights`:
     those of families, where prepare.weights is auto.
     """
