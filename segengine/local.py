@@ -92,8 +92,10 @@ def _folder_of_sockets() -> str:
 
 
 def _driver_memory_mb() -> int:
-    """27 % of the machine's memory, from 1 to 8 GiB: local mode keeps driver and executors in one JVM, and Java 25 takes
-    what it may, where older ones stopped before. Python's workers, the page cache and others need the rest."""
+    """27 % of the machine's memory, from 1 to 8 GiB: local mode keeps driver and executors in one JVM.
+
+    Java 25 takes what it may, where older ones stopped before; Python's workers, the page cache and others need room.
+    """
     try:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
     except (ValueError, OSError):
