@@ -243,6 +243,7 @@ def _common_options() -> dict[str, str]:
         "spark.sql.redaction.options.regex": SECRET_NAME + "|url",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.debug.maxToStringFields": "200",
+        "spark.python.sql.dataFrameDebugging.enabled": "false",  # where a column was written: nine calls of Java each
     }
 
 

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from pyspark.sql import functions as F
 
 from segengine.config.times import microseconds
@@ -47,10 +46,11 @@ def in_session_zone(spark: SparkSession, timezone: str) -> Callable[[DataFrame, 
     def quick(rows: DataFrame, names: Sequence[str]) -> DataFrame:
         return _by_comparison(rows, names, known)
 
-    texts = pd.DataFrame({"text": _probes(known)})
+    texts = ", ".join(f"('{text}')" for text in _probes(known))
     wall = F.col("text").cast("timestamp_ntz")
-    probes = spark.createDataFrame(texts, "text string").select(wall.alias("at"), _cast(wall).alias("cast"))
-    return quick if quick(probes, ["at"]).where("NOT at <=> cast").isEmpty() else by_cast
+    probes = spark.sql(f"SELECT text FROM VALUES {texts} AS probes(text)").select(wall.alias("at"))
+    differ = quick(probes.select("at", _cast(F.col("at")).alias("cast")), ["at"]).where("NOT at <=> cast")
+    return quick if differ.isEmpty() else by_cast
 
 
 def offsets(timezone: str, first_year: int, last_year: int) -> list[tuple[int, int]]:
@@ -81,18 +81,19 @@ def _by_comparison(rows: DataFrame, names: Sequence[str], known: Sequence[tuple[
     # With any pattern, Spark takes a zone-less time as if it were in UTC. In a column of its own it is computed once.
     walls = {name: f"_segengine_wall_{place}" for place, name in enumerate(names)}
     counted = rows.withColumns({w: F.unix_micros(F.to_timestamp(quoted(name), "yyyy")) for name, w in walls.items()})
-    found = {name: F.timestamp_micros(F.col(w) - _offset_at(F.col(w), known)) for name, w in walls.items()}
-    old = {name: _cast(F.col(quoted(name))) for name in names}
-    return counted.withColumns({name: F.coalesce(found[name], old[name]) for name in names}).drop(*walls.values())
+    found = {name: F.timestamp_micros(F.col(w) - F.expr(_offset_at(w, known))) for name, w in walls.items()}
+    at = {name: F.coalesce(found[name], _cast(F.col(quoted(name)))).alias(name) for name in names}
+    return counted.select(*(at.get(name, F.col(quoted(name))) for name in rows.columns))
 
 
-def _offset_at(wall: Column, known: Sequence[tuple[int, int]]) -> Column:
-    """The offset at a wall clock, both microseconds; null before and after what is known."""
+def _offset_at(wall: str, known: Sequence[tuple[int, int]]) -> str:
+    """SQL: the offset at a wall clock, both microseconds; null before and after what is known.
+
+    As text, since each call of a function is several of Java.
+    """
     (end, _), *changes = reversed(known)
-    offset = F.when(wall >= end, F.lit(None).cast("bigint"))
-    for start, value in changes:  # the latest first, as most rows are of late
-        offset = offset.when(wall >= start, F.lit(value).cast("bigint"))
-    return offset
+    latest_first = " ".join(f"WHEN {wall} >= {start}L THEN {offset}L" for start, offset in changes)
+    return f"CASE WHEN {wall} >= {end}L THEN NULL {latest_first} END"
 
 
 def _probes(known: list[tuple[int, int]]) -> list[str]:
