@@ -29,8 +29,12 @@ __all__ = ["LocalJob", "LocalWorkspace", "StepFailed"]
 DATASTORE = re.compile(r"^azureml://datastores/([\w-]+)/paths/(.+?)/?$")
 ASSET = re.compile(r"^azureml:([\w.-]+)(?::([\w.-]+)|@latest)$")
 OPTIONAL_PART = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "SEGENGINE_MASTER", "PYTHONPATH")
-"""All that a step sees of this machine's environment; a step that needs more would fail in Azure as well."""
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "SEGENGINE_MASTER", "PYTHONPATH", "OPENBLAS_CORETYPE")
+"""All that a step sees of this machine's environment; a step that needs more would fail in Azure as well.
+
+The last names the processor that numpy's products of matrices are calculated for: another one rounds silhouettes in
+another way, in the last of their digits.
+"""
 
 Start = Callable[[str, Path, Mapping[str, str], Path], int]
 """Runs a command in a folder with these variables and no others; its output goes to a file. The exit code."""
