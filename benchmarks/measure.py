@@ -107,14 +107,14 @@ def measure(
 
 def _watch(process: subprocess.Popen[bytes], tree: _Tree, deadline: float) -> tuple[int, int, bool]:
     """Peak memory, most processes at a time, and whether time ran out."""
-    peak, most, next_look = 0, 0, 0.0
+    peak, most, next_look_bytes = 0, 0, 0.0
     while True:
         alive = tree.alive()
         most = max(most, len(alive))
         resident = sum(_resident(pid) for pid in alive)
-        if resident >= next_look:
+        if resident >= next_look_bytes:
             peak = max(peak, sum(_pss(pid) for pid in alive))
-            next_look = max(resident * GROWTH, resident + LEAST_GROWTH_BYTES)
+            next_look_bytes = max(resident * GROWTH, resident + LEAST_GROWTH_BYTES)
         if time.monotonic() > deadline:
             return peak, most, True
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -327,7 +327,7 @@ def _say(console: Console, text: str, verbose: bool) -> None:
 
 
 def _recipe(
-    recipe: str,
+    recipe: Literal["check", "train", "score", "run", "draw_report"],
     config_file: Path,
     *,
     as_json: bool = False,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
+from segengine.config.times import microseconds
 from segengine.contract.lines import AT_US
-from segengine.contract.moments import microseconds
 from segengine.contract.scan import Metric, count_when
 
 __all__ = ["Arrived", "Published", "arrival_metrics", "arrived"]

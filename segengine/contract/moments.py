@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from segengine.config import Config
 from segengine.config.times import EPOCH, instant, microseconds
 
-__all__ = ["BEFORE_1900_US", "Window", "configured_window", "latest_window", "microseconds"]
+__all__ = ["BEFORE_1900_US", "Window", "configured_window", "latest_window"]
 
 BEFORE_1900_US = -2_208_988_800_000_000
 """1900-01-01T00:00:00Z."""

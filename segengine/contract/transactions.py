@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 from pyspark.sql import functions as F
 
 from segengine.config import Config
-from segengine.config.times import EPOCH
+from segengine.config.times import EPOCH, microseconds
 from segengine.contract import lines as ours
 from segengine.contract.late import Arrived, Published, arrival_metrics, arrived
 from segengine.contract.lines import Lines, one_part, read_lines
-from segengine.contract.moments import Window, configured_window, latest_window, microseconds
+from segengine.contract.moments import Window, configured_window, latest_window
 from segengine.contract.private import listed_ids, private
 from segengine.contract.quality import LineTotals, QualityRow, check_shares, quality_rows
 from segengine.contract.rules import DEFECTS

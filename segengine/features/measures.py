@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from segengine.config import History
-from segengine.contract.moments import microseconds
+from segengine.config.times import microseconds
 from segengine.features import kernel
 from segengine.features.catalog import MIXES, TREND_DAYS, Feature, Mix
 from segengine.features.kernel.plan import (

@@ -26,7 +26,7 @@ from segengine.io.parquet import read_parquet
 from segengine.io.query import explained_query, read_query
 from segengine.io.snapshot import take_snapshot
 from segengine.io.source import AnyTable, Source, SourceFacts, quoted, refuse_clashes
-from segengine.io.wall_clock import MANY, by_cast, in_session_zone, wall_clock
+from segengine.io.wall_clock import MANY_ROWS, by_cast, in_session_zone, wall_clock
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -189,7 +189,7 @@ def _instants(rows: DataFrame, table: AnyTable, config: Config, expected: int | 
         return rows
     zone, session_zone = _timezone(table, config), rows.sparkSession.conf.get("spark.sql.session.timeZone")
     if zone == session_zone:
-        few = expected is not None and expected < MANY
+        few = expected is not None and expected < MANY_ROWS
         return by_cast(rows, zoneless) if few else in_session_zone(rows.sparkSession, zone)(rows, zoneless)
     return rows.withColumns({c: wall_clock(F.col(quoted(c)), zone) for c in zoneless})
 

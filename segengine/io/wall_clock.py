@@ -17,12 +17,12 @@ from segengine.io.zones import clock_changes
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-__all__ = ["MANY", "by_cast", "in_session_zone", "offsets", "wall_clock"]
+__all__ = ["MANY_ROWS", "by_cast", "in_session_zone", "offsets", "wall_clock"]
 
 YEARS_BACK, YEARS_AHEAD = 15, 2
-MANY = 1_000_000
+MANY_ROWS = 1_000_000
 """Rows from which on the comparison is worth its test, which takes a quarter of a second."""
-HOUR = 3_600_000_000
+HOUR_US = 3_600_000_000
 WEEK = dt.timedelta(days=7)
 
 
@@ -100,6 +100,10 @@ def _probes(known: list[tuple[int, int]]) -> list[str]:
     """Wall clocks to compare at, as text: one a week, and around each change and both ends."""
     first, last = known[0][0], known[-1][0]
     micros = set(range(first, last, WEEK // dt.timedelta(microseconds=1)))
-    micros |= {start + away for start, _ in known for away in (-2 * HOUR, -HOUR, -1, 0, 1, HOUR // 2, HOUR, 2 * HOUR)}
+    micros |= {
+        start + away
+        for start, _ in known
+        for away in (-2 * HOUR_US, -HOUR_US, -1, 0, 1, HOUR_US // 2, HOUR_US, 2 * HOUR_US)
+    }
     epoch = dt.datetime(1970, 1, 1)  # noqa: DTZ001  a wall clock
     return [str(epoch + dt.timedelta(microseconds=at)) for at in sorted(micros)]

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from segengine.config.times import microseconds
 from segengine.errors import PublicationError
 from segengine.features.prepare_sample import SAMPLE_LIMIT
 from segengine.kept import Kept, keep
@@ -25,7 +26,7 @@ from segengine.publish.history import (
 )
 from segengine.publish.keys import KeyHash, customer_key, with_customer_key
 from segengine.publish.kpis import with_kpis
-from segengine.publish.measure import Measures, epoch_micros, measure
+from segengine.publish.measure import Measures, measure
 from segengine.publish.shape import conform, conform_rows, money, money_ratio, published_names, quoted
 from segengine.publish.small_tables import small_rows
 from segengine.scoring.keys import segment_key
@@ -91,11 +92,7 @@ def build_tables(
         for name, rows in {**small_rows(facts, measures), "moves": told.moves}.items()
     }
     large = {"assignments": _assignments(keyed, facts), "customers": _customers(keyed, facts)}
-    first = past is None or past.membership is None  # everybody begins one stay
-    counts = {
-        **dict.fromkeys(large, measures.customers),
-        "membership": measures.customers if first else told.membership.count(),
-    }
+    counts = {**dict.fromkeys(large, measures.customers), "membership": told.rows}
     tables = {**small, **large, "membership": told.membership}
     return Built(tables, counts, measures, told.stays, told.warnings, (told.kept,) if told.kept else ())
 
@@ -105,6 +102,8 @@ class _History:
     """The table `membership`, new rows of `moves`, what was persisted for them, whether history stays as it is."""
 
     membership: DataFrame
+    rows: int
+    """Of `membership`."""
     moves: list[dict[str, object]]
     kept: Kept | None = None
     stays: bool = False
@@ -123,17 +122,19 @@ def _history(keyed: DataFrame, facts: RunFacts, past: Past, measures: Measures, 
             *((keys[index], None, own.customers, own.revenue_e4) for index, own in measures.segments.items()),
             *((None, lane, own.customers, own.revenue_e4) for lane, own in measures.lanes.items()),
         ]
-        return _History(first_stays(now, moment), _in_money(first_moves(places, moment), facts))
+        moved = _in_money(first_moves(places, moment), facts)
+        return _History(first_stays(now, moment), measures.customers, moved)  # everybody begins one stay
     if again and next_as_of is not None and not rebuild:
         others = elsewhere(now, past.membership, facts.as_of)
         told = (
             f"{facts.as_of:%Y-%m-%d} is published already, and its history stays as it is: "
             f"{others:,} customers would be elsewhere in it now. --rebuild writes it anew."
         )
-        return _History(past.membership, [], stays=True, warnings=(told,))
+        return _History(past.membership, past.membership.count(), [], stays=True, warnings=(told,))
     joined = keep(transitions(now, past.membership, moment))
     rows = moves(joined.rows, moment, rebuilt=again)
-    return _History(membership(joined.rows, past.membership, moment), _in_money(rows, facts), joined)
+    stays = membership(joined.rows, past.membership, moment)
+    return _History(stays, stays.count(), _in_money(rows, facts), joined)
 
 
 def _in_money(moved: list[dict[str, object]], facts: RunFacts) -> list[dict[str, object]]:
@@ -201,4 +202,4 @@ def _segment_key(facts: RunFacts, index: str) -> Column:
 
 def _moment(facts: RunFacts) -> Column:
     """The as-of instant as a literal that no session time zone can shift."""
-    return F.timestamp_micros(F.lit(epoch_micros(facts.as_of)).cast("bigint"))
+    return F.timestamp_micros(F.lit(microseconds(facts.as_of)).cast("bigint"))

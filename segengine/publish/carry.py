@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from segengine.config.times import microseconds
 from segengine.errors import PublicationError
 from segengine.io.files import Store
-from segengine.publish.measure import epoch_micros
 from segengine.publish.shape import quoted, types_of
 from segengine.tables import Table
 
@@ -47,7 +47,7 @@ def carried_frame(new: DataFrame, old: DataFrame, table: Table, replaced_as_of: 
     types = types_of(new)
     _require_same_shape(types, types_of(old), table)
     if replaced_as_of is not None and table.replaced_by == ("as_of",):
-        old = old.where(F.unix_micros("as_of") != F.lit(epoch_micros(replaced_as_of)))
+        old = old.where(F.unix_micros("as_of") != F.lit(microseconds(replaced_as_of)))
     kept = old.join(new.select(*table.replaced_by).distinct(), on=list(table.replaced_by), how="left_anti")
     columns = [
         (F.col(quoted(name)) if name in old.columns else F.lit(None)).cast(kind).alias(name)

@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from segengine.publish.measure import epoch_micros
+from segengine.config.times import microseconds
 
 __all__ = ["Moment", "Past", "elsewhere", "first_moves", "first_stays", "membership", "moves", "transitions"]
 
@@ -124,7 +124,7 @@ def elsewhere(now: DataFrame, past: DataFrame, as_of: dt.datetime) -> int:
 
 def micros(moment: dt.datetime) -> Column:
     """A moment as microseconds since 1970, which no session time zone can shift."""
-    return F.lit(epoch_micros(moment)).cast("bigint")
+    return F.lit(microseconds(moment)).cast("bigint")
 
 
 _KEY = "customer_key"

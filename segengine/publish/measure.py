@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from segengine.config.times import EPOCH, microseconds
 from segengine.errors import PublicationError
 from segengine.features.prepare_fit import InputColumn
 from segengine.features.prepare_sample import SAMPLE_LIMIT, hash_sample
@@ -24,9 +25,8 @@ from segengine.publish.facts import FeatureFact
 from segengine.publish.shape import quoted
 from segengine.scoring.labelled import Labelled
 
-__all__ = ["Counts", "Measures", "Moments", "Quantiles", "epoch_micros", "measure"]
+__all__ = ["Counts", "Measures", "Moments", "Quantiles", "measure"]
 
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 ACTIVE_DAYS = 90
 SHARES = (0.1, 0.5, 0.9)
 
@@ -166,12 +166,7 @@ def _how_many(condition: Column) -> Column:
 def _active_since(as_of: dt.datetime, timezone: str) -> int:
     """Epoch microseconds of the same wall clock 90 days before."""
     wall = as_of.astimezone(ZoneInfo(timezone)) - dt.timedelta(days=ACTIVE_DAYS)
-    return epoch_micros(wall)
-
-
-def epoch_micros(moment: dt.datetime) -> int:
-    """Microseconds since 1970, UTC, of an aware moment."""
-    return (moment.astimezone(dt.UTC) - EPOCH) // dt.timedelta(microseconds=1)
+    return microseconds(wall)
 
 
 def _year(epoch_micros: int, timezone: str) -> int:

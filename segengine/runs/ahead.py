@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from segengine.config import History
 from segengine.config.models import DEFAULT_WEIGHTS
-from segengine.config.times import EPOCH
+from segengine.config.times import EPOCH, microseconds
 from segengine.contract.lines import one_part
-from segengine.contract.moments import microseconds
 from segengine.errors import ModelError
 from segengine.features import CATALOG, Chosen, customer_rows
 from segengine.features.prepare import input_columns, options_of

@@ -13,8 +13,7 @@ from segengine import privacy
 from segengine.campaigns.manifest import Campaign, cohort_of, folder_of, read_campaign
 from segengine.campaigns.uplift import Compared, Interval, Sums, compare
 from segengine.config import Config, load, with_as_of
-from segengine.config.times import History, instant, parse_moment
-from segengine.contract.moments import microseconds
+from segengine.config.times import History, instant, microseconds, parse_moment
 from segengine.errors import ConfigError, InputError, TamperedError
 from segengine.job import Job, open_job
 from segengine.mlops.audit import files_below

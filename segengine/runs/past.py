@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from segengine.config.times import EPOCH, microseconds
 from segengine.contract.late import Published
 from segengine.errors import BundleError, PublicationError
 from segengine.job import Job
 from segengine.model import bundle
 from segengine.publish.history import Past
 from segengine.publish.keys import with_customer_key
-from segengine.publish.measure import epoch_micros
 from segengine.publish.publication import current, read_current
 from segengine.runs.identify import can_score
 from segengine.scoring.batch import PRIOR, SCORE_COLUMNS, score
 from segengine.scoring.keys import segment_key
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from pyspark.sql import DataFrame
 
     from segengine.model.trained import LoadedModel
@@ -68,7 +67,7 @@ def published_before(job: Job) -> Published | None:
     rows = read_current(job.spark, job.config.output, "runs")
     if "rows_before" not in rows.columns:
         return Published(before[0], None)
-    at = F.unix_micros("as_of") == F.lit(epoch_micros(before[0])).cast("bigint")
+    at = F.unix_micros("as_of") == F.lit(microseconds(before[0])).cast("bigint")
     found = rows.where(at).agg(F.max("rows_before")).collect()
     return Published(before[0], found[0][0] if found else None)
 
@@ -82,7 +81,7 @@ def scored_rows(
     """
     hysteresis = job.config.segments.hysteresis
     if hysteresis > 0 and keys is not None and past.membership is not None and past.before(as_of) is not None:
-        at = F.lit(epoch_micros(as_of)).cast("bigint")
+        at = F.lit(microseconds(as_of)).cast("bigint")
         there = (F.unix_micros("valid_from") < at) & (F.col("valid_to").isNull() | (F.unix_micros("valid_to") >= at))
         stays = past.membership.where(there & F.col("segment_key").isNotNull())
         prior = stays.select("customer_key", F.col("segment_key").alias(PRIOR))
@@ -113,6 +112,4 @@ def _with_champion_key(job: Job, rows: DataFrame, model: LoadedModel, past: Past
 
 
 def _utc(micros: int) -> dt.datetime:
-    import datetime as datetime_
-
-    return datetime_.datetime(1970, 1, 1, tzinfo=datetime_.UTC) + datetime_.timedelta(microseconds=micros)
+    return EPOCH + dt.timedelta(microseconds=micros)

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from pyspark.sql import functions as F
 
 from segengine import contract
+from segengine.config.times import microseconds
 from segengine.contract import CheckedLines
-from segengine.contract.moments import microseconds
 from segengine.errors import InputError
 from segengine.features.aggregate import with_house_lines
 from segengine.features.measures import PIECES, Scope, bucket_of, compact, fold, narrow_lines, stand

@@ -179,7 +179,7 @@ def test_timestamps_with_a_zone_are_instants_cut_to_microseconds(spark, tmp_path
 def test_timestamps_without_a_zone_are_wall_clock_in_the_configured_zone(
     spark, tmp_path, unit, session_zone, many, monkeypatch
 ):
-    monkeypatch.setattr("segengine.io.read.MANY", many)
+    monkeypatch.setattr("segengine.io.read.MANY_ROWS", many)
     walls = [dt.datetime(2024, 7, 1, 10), dt.datetime(2024, 3, 10, 2, 30), dt.datetime(2024, 1, 1)]
     path = write(tmp_path / "a.parquet", extra={"at": pa.array(walls, pa.timestamp(unit))})
     spark.conf.set("spark.sql.session.timeZone", session_zone)
