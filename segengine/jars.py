@@ -15,6 +15,7 @@ EXTRAS = {
     "postgresql": "org.postgresql:postgresql:42.7.14",
     "s3": "org.apache.hadoop:hadoop-aws, of the Hadoop version that Spark brings",
     "azure": "org.apache.hadoop:hadoop-azure, of the Hadoop version that Spark brings",
+    "kafka": "org.apache.spark:spark-sql-kafka-0-10_2.13, of the version of Spark",
     "iceberg": "org.apache.iceberg:iceberg-spark-runtime, of the line of Spark",
 }
 """Extra of `tools/setup.py --with` -> the coordinates that do the same elsewhere."""

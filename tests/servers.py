@@ -1,4 +1,5 @@
-"""Real servers for tests, on loopback, each in a folder of its own: PostgreSQL, an S3 server (moto), Azurite.
+"""Real servers for tests, on loopback, each in a folder of its own: PostgreSQL, an S3 server (moto), Azurite,
+a Kafka broker.
 
 What is not installed skips the test that needs it, with the reason; `.ci/run` installs all of it.
 """
@@ -20,7 +21,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,3 +180,63 @@ def make_container(port: int, name: str) -> None:
     headers["Authorization"] = f"SharedKey {AZURE_ACCOUNT}:{base64.b64encode(digest).decode()}"
     address = f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}/{name}?restype=container"
     urllib.request.urlopen(urllib.request.Request(address, method="PUT", headers=headers)).close()
+
+
+class Kafka:
+    """A broker with a controller of its own (KRaft); what it holds outlives `stop` and is there again after `start`."""
+
+    def __init__(self, folder: Path) -> None:
+        from segengine.java import provide_java
+
+        jars = SERVERS / "kafka-broker"
+        if not jars.is_dir():
+            pytest.skip("a Kafka broker is not installed: tools/setup.py --with kafka-broker")
+        import pyspark
+
+        provide_java()
+        java = Path(os.environ["JAVA_HOME"]) / "bin" / "java"
+        classes = f"{jars}/*:{Path(pyspark.__file__).parent}/jars/*"
+        self._java = [str(java), "-Xmx384m", "-XX:TieredStopAtLevel=1", "-cp", classes]
+        self._folder, self._port, self._open = folder, free_port(), ExitStack()
+        self._properties = folder / "server.properties"
+        self._properties.write_text(self._settings(free_port()))
+        form = [*self._java, "kafka.tools.StorageTool", "format", "-t", "c2VnZW5naW5lLXRlc3RzLQ", "-c"]
+        subprocess.run([*form, str(self._properties)], check=True, capture_output=True)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def _settings(self, controller: int) -> str:
+        return f"""
+            process.roles=broker,controller
+            node.id=1
+            controller.quorum.voters=1@127.0.0.1:{controller}
+            listeners=PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}
+            advertised.listeners=PLAINTEXT://{self.address}
+            controller.listener.names=CONTROLLER
+            listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+            log.dirs={self._folder / "data"}
+            num.partitions=2
+            offsets.topic.replication.factor=1
+            transaction.state.log.replication.factor=1
+            transaction.state.log.min.isr=1
+            group.initial.rebalance.delay.ms=0
+        """
+
+    def start(self) -> None:
+        self._open.enter_context(running([*self._java, "kafka.Kafka", str(self._properties)], self._port, self._folder))
+
+    def stop(self) -> None:
+        self._open.close()
+
+
+@contextmanager
+def kafka(folder: Path) -> Iterator[Kafka]:
+    """A Kafka broker on loopback; topics are made when they are written to, with two partitions."""
+    broker = Kafka(folder)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this file is run
 
 from tools.java_network import network_options
 from tools.setup_base import LOCKED, LOCKS, ROOT, TOOLS, Environment, Progress, SetupError, run, sha256
-from tools.setup_extras import EXTRAS
+from tools.setup_extras import EXTRAS, SERVERS
 
 BUILD_LOCK = LOCKS / "build.txt"
 OLDEST_JAVA, NEWEST_OF_OLD_SPARKS = 17, 21  # as segengine.java has them
@@ -182,10 +182,12 @@ def wanted_jars(source: Path) -> dict[str, str]:
 
 def fetch_jars(env: Environment, progress: Progress, java: Path, extra: str = "") -> None:
     """Delta's JARs or an extra's, resolved once by the Ivy of pyspark, each accepted only with its listed hash."""
-    source = env.jars / "extras" / extra if extra else env.jars
+    source, folder = env.jars / "extras" / extra if extra else env.jars, env.ours / "jars" / extra
+    if extra in SERVERS:  # not for sessions
+        source, folder = TOOLS / "servers" / extra, env.ours / "servers" / extra
     if not source.is_dir():
         raise SetupError(f"There are no JARs of {extra} for this line of Spark.")
-    folder, wanted = env.ours / "jars" / extra, wanted_jars(source)
+    wanted = wanted_jars(source)
     have = {file.name: file for file in folder.glob("*.jar")}
     if have.keys() == wanted.keys() and all(sha256(file) == wanted[name] for name, file in have.items()):
         return

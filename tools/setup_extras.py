@@ -66,8 +66,11 @@ def install_by_npm(env: Environment, progress: Progress, name: str, told: str) -
         env.mark(name, sha256(*files))
 
 
+SERVERS = tuple(sorted(folder.name for folder in TOOLS.glob("servers/*")))
+"""Servers of the tests that are JARs."""
 EXTRAS: dict[str, Callable[[Environment, Progress], None] | None] = {
     **{folder.name: None for folder in sorted(TOOLS.glob("**/extras/*"))},
+    **dict.fromkeys(SERVERS),
     "moto": install_apart("moto", "moto, the S3 server of the tests"),
     "azurite": install_azurite,
     "mlflow": install_beside("mlflow", "MLflow, without its pages"),

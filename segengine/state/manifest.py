@@ -15,7 +15,7 @@ from segengine.io.files import Store
 from segengine.io.inputs import InputFile
 from segengine.privacy import check_of, key_of
 
-__all__ = ["FOLDER", "Part", "State", "fingerprint", "load", "new_files", "save", "sweep"]
+__all__ = ["CURRENT", "FOLDER", "Part", "State", "fingerprint", "load", "new_files", "save", "sweep"]
 
 log = logging.getLogger(__name__)
 

@@ -198,23 +198,24 @@ def check_night(job: Job, arrived: Collection[str] | None = None) -> tuple[Night
     return night, f"Incremental: {len(new):,} of {len(files.files):,} files are new; earlier runs counted the others."
 
 
-def check_rows(job: Job, rows: DataFrame, name: str) -> Night | None:
+def check_rows(job: Job, rows: DataFrame, name: str, *, begun: bool) -> Night | None:
     """Check rows that arrived under a name of their own; None when rows of that name are counted already.
 
-    `rows` are read several times: persist them. Raises what `contract.check_transactions` raises, and InputError when
-    what is kept of earlier rows cannot be used: they cannot be read again.
+    `rows` are read several times: persist them. `begun`: rows were counted before. Raises what
+    `contract.check_transactions` raises, and InputError when what is kept of earlier rows is lost or cannot be used:
+    they cannot be read again. A first batch that died before its record was written left nothing that counts.
     """
     table = job.config.tables.transactions
     assert table is not None
     earlier, why = manifest.load(job.store)
     if earlier is not None and earlier.fingerprint != manifest.fingerprint(job.config):
         earlier, why = None, OTHER_CONFIGURATION
-    if earlier is None and job.store.exists(manifest.FOLDER):
+    if earlier is None and (begun or job.store.exists(manifest.CURRENT)):
         raise InputError(
             "What is kept of earlier rows of the stream cannot be used.",
             where=job.store.uri(manifest.FOLDER),
             found=why,
-            todo="Move the folder away and start the stream anew, from its first rows.",
+            todo="Move the stream's folder away and start it anew, from its first rows.",
         )
     counted = earlier.files if earlier else ()
     if name in {file for file, _, _ in counted}:

@@ -177,7 +177,7 @@ class _Arrivals:
     def _night(self, job: Job, batch: DataFrame, name: str) -> Night | None:
         if self.given:
             job = dataclasses.replace(job, spark=batch.sparkSession)
-            return None if batch.isEmpty() else check_rows(job, batch, name)
+            return None if batch.isEmpty() else check_rows(job, batch, name, begun=job.store.exists(live.STANDING))
         arrived = [str(row[0]) for row in batch.select("path").distinct().collect()]
         night, _ = check_night(job, arrived)
         if night is None or (night.earlier and night.files.files == _counted(night) and not night.earlier.left_over):

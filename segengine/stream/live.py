@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from segengine.config import Config
     from segengine.model.trained import LoadedModel
 
-__all__ = ["ASSIGNMENTS_FOLDER", "live_rows", "merge", "replace", "standing_of"]
+__all__ = ["ASSIGNMENTS_FOLDER", "STANDING", "live_rows", "merge", "replace", "standing_of", "stands"]
 
 ASSIGNMENTS_FOLDER = "assignments"
 STANDING = "assignments.json"

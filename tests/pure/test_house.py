@@ -167,19 +167,22 @@ def test_jars_fit_the_locked_packages_and_each_has_a_hash_and_a_session_asks_for
     assert asked[2] == lock["delta-spark"]
 
 
-EXTRA_FOLDERS = sorted(folder for folder in (ROOT / "tools").glob("**/extras/*") if folder.is_dir())
+EXTRA_FOLDERS, SERVER_FOLDERS = (
+    [str(folder.relative_to(ROOT)) for folder in sorted((ROOT / "tools").glob(f"**/{kind}/*")) if folder.is_dir()]
+    for kind in ("extras", "servers")
+)
 
 
-@pytest.mark.parametrize("folder", [str(folder.relative_to(ROOT)) for folder in EXTRA_FOLDERS])
+@pytest.mark.parametrize("folder", [*EXTRA_FOLDERS, *SERVER_FOLDERS])
 def test_every_jar_of_an_extra_has_exact_coordinates_and_a_hash(folder):
     from segengine.jars import EXTRAS
 
     ivy = (ROOT / folder / "ivy.xml").read_text(encoding="utf-8")
-    jars = re.findall(r'<dependency org="[\w.]+" name="([\w.-]+)" rev="([\w.]+)" transitive="false"/>', ivy)
+    jars = re.findall(r'<dependency org="[\w.-]+" name="([\w.-]+)" rev="([\w.]+)" transitive="false"/>', ivy)
     listed = re.findall(r"^[0-9a-f]{64}  (\S+)$", (ROOT / folder / "jars.sha256").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(f"{name}-{version}.jar" for name, version in jars)
     assert len(jars) == ivy.count("<dependency ") > 0
-    assert Path(folder).name in EXTRAS
+    assert Path(folder).name in EXTRAS or folder in SERVER_FOLDERS
 
 
 def test_the_connectors_of_stores_are_of_the_hadoop_that_the_locked_spark_brings():
@@ -190,6 +193,18 @@ def test_the_connectors_of_stores_are_of_the_hadoop_that_the_locked_spark_brings
     version = api.stem.removeprefix("hadoop-client-api-")
     for extra, name in (("s3", "hadoop-aws"), ("azure", "hadoop-azure")):
         assert f'name="{name}" rev="{version}"' in (ROOT / "tools" / "extras" / extra / "ivy.xml").read_text()
+
+
+def test_kafka_has_the_version_that_the_locked_spark_names_a_client_for():
+    connector, broker = (
+        (ROOT / "tools" / at / "ivy.xml").read_text() for at in ("extras/kafka", "servers/kafka-broker")
+    )
+    spark = locked("lock.txt")["pyspark"]
+    for name in ("spark-sql-kafka-0-10_2.13", "spark-token-provider-kafka-0-10_2.13"):
+        assert f'name="{name}" rev="{spark}"' in connector
+    (client,) = re.findall(r'name="kafka-clients" rev="([\w.]+)"', connector)
+    for name in ("kafka-clients", "kafka_2.13"):
+        assert f'name="{name}" rev="{client}"' in broker
 
 
 def test_every_line_of_spark_that_is_served_has_a_lock():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ import pytest
 from pyspark.sql import functions as F
 
 from segengine import runs
-from segengine.errors import ConfigError, ModelError, QualityError
-from segengine.state import Night
+from segengine.errors import ConfigError, InputError, ModelError, QualityError
+from segengine.state import Night, manifest
 from segengine.stream import arrivals, live, stream, stream_rows
 from tests import shops
 from tests.spark.test_incremental import lines, until
@@ -129,6 +130,24 @@ def test_a_stream_of_rows_handed_in_counts_each_batch_once(shop: Shop) -> None:
     assert shop.follow(lines=rows_of_files(shop)).batches == 3
     shop.agree()
     assert shop.follow(lines=rows_of_files(shop)).batches == 0
+
+
+def test_a_stream_of_rows_starts_again_when_its_first_batch_died_and_never_without_what_was_counted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dying:
+        dying.setattr(manifest, "save", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        with pytest.raises(RuntimeError, match="killed"):
+            shop.follow(lines=rows_of_files(shop))
+    assert (shop.out / "stream" / manifest.FOLDER).exists()
+    assert shop.follow(lines=rows_of_files(shop)).batches == 1
+    shop.agree()
+    shop.add(until(lines(), "2023-11-02", "2023-11-01"), "day-1")
+    shutil.rmtree(shop.out / "stream" / manifest.FOLDER)
+    before = shop.live()
+    with pytest.raises(InputError, match="earlier rows of the stream cannot be used"):
+        shop.follow(lines=rows_of_files(shop))
+    pd.testing.assert_frame_equal(shop.live(), before)
 
 
 def test_a_rate_source_is_scored_while_it_runs(spark: SparkSession, tmp_path: Path) -> None:
