@@ -94,6 +94,8 @@ def _type_name(column: Any, logical: dict[str, Any]) -> str:
     if kind == "Decimal":
         return f"decimal({logical['precision']},{logical['scale']})"
     if kind == "Int":
+        if logical["isSigned"] and column.physical_type == f"INT{logical['bitWidth']}":
+            return str(column.physical_type)  # some writers say so, some leave it out
         return f"{column.physical_type} int({logical['bitWidth']}, {'signed' if logical['isSigned'] else 'unsigned'})"
     return str(column.physical_type) if kind == "None" else f"{column.physical_type} {kind.lower()}"
 

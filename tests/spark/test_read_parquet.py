@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -150,6 +151,18 @@ def test_row_31_a_type_that_differs_is_refused_naming_both(spark, tmp_path):
     with pytest.raises(InputError, match=r"'amount' has different types in a\.parquet and b\.parquet") as caught:
         read(spark, tmp_path)
     assert "decimal(10,2) in a.parquet, DOUBLE in b.parquet" in caught.value.found
+
+
+def test_writers_that_name_the_width_of_a_number_and_those_that_do_not_write_one_type(spark, tmp_path):
+    extra = {"whole": pa.array([1, 2, None], pa.int32()), "big": pa.array([3, 4, 5], pa.int64())}
+    write(tmp_path / "a.parquet", extra=extra)
+    with duckdb.connect() as database:
+        file = write(tmp_path / "c.parquet", extra=extra)
+        database.execute(f"COPY (SELECT * FROM '{file}') TO '{tmp_path / 'b.parquet'}' (FORMAT parquet)")
+        file.unlink()
+    named = [str(pq.read_metadata(tmp_path / f"{name}.parquet").schema.column(3).logical_type) for name in "ab"]
+    assert named == ["None", "Int(bitWidth=32, isSigned=true)"]
+    assert read(spark, tmp_path).rows.where("whole = 2 AND big = 4").count() == 2
 
 
 def test_columns_in_another_order_are_the_same_columns(spark, tmp_path):
