@@ -47,13 +47,17 @@ __all__ = [
     "measure",
     "narrow_lines",
     "stand",
+    "torn_buckets",
 ]
 
 HOUSE_STATUS = "house"
 """Status of the stand-in line of an ignored customer, whose own lines are not in the table."""
 
-PIECES = "bucket int, lines bigint, entries binary, spend binary, rows binary"
+PIECES = "bucket int, lines bigint, orders binary, entries binary, spend binary, rows binary"
 """kernel.SCHEMA as Spark says it."""
+
+BUCKETS_PER_PARTITION = 32
+"""A bucket of 250,000 lines is some 5 MB of entries; a worker holds those of its partition at once."""
 
 SPEND = "array<struct<value:string,amount_e4:bigint>>"
 
@@ -166,9 +170,17 @@ def measure(narrow: DataFrame, scope: Scope) -> DataFrame:
 
 
 def fold(narrow: DataFrame, scope: Scope, buckets: int) -> DataFrame:
-    """Pieces (see kernel.SCHEMA) of lines as `narrow_lines` gives them, cut by day, for windows of any run."""
+    """Pieces (see kernel.SCHEMA) of lines as `narrow_lines` gives them, cut by day, for windows of any run.
+
+    An order's hash has the customer in it there, so that orders of different customers are different ones.
+    """
     _travel_by_value()
-    bucketed = narrow.withColumn("bucket", bucket_of(F.col("customer_id"), buckets))
+    bucketed = narrow.withColumns(
+        {
+            "bucket": bucket_of(F.col("customer_id"), buckets),
+            "order_hash": F.xxhash64("customer_id", "order_hash"),
+        }
+    )
     return bucketed.repartition("bucket").mapInArrow(kernel.folding(_plan(scope)), PIECES)
 
 
@@ -177,18 +189,38 @@ def bucket_of(customer_id: Column, buckets: int) -> Column:
     return F.pmod(F.xxhash64(customer_id), F.lit(buckets)).cast("int")
 
 
-def stand(pieces: DataFrame, scope: Scope) -> DataFrame:
+def stand(pieces: DataFrame, scope: Scope, buckets: int) -> DataFrame:
     """The rows that `measure` gives for all lines that the pieces were made of.
 
     `as_of` and `window_start` have to be midnights of the zone, and the pieces must know what the scope asks for.
+    Their `rows` are null but in the buckets that `torn_buckets` tells of.
     """
-    return _measures(pieces.repartition("bucket"), kernel.standing(_plan(scope)), scope)
+    return _measures(_together(pieces, buckets), kernel.standing(_plan(scope)), scope)
 
 
-def compact(pieces: DataFrame, scope: Scope) -> DataFrame:
+def torn_buckets(pieces: DataFrame, scope: Scope, buckets: int) -> list[int]:
+    """The buckets with orders that sums cannot answer for, so that `stand` needs their lines. One action.
+
+    Reads two small columns of the pieces; at most a number a bucket comes back.
+    """
+    _travel_by_value()
+    orders = _together(pieces.select("bucket", "orders"), buckets)
+    return sorted(row[0] for row in orders.mapInArrow(kernel.tearing(_plan(scope)), "bucket int").collect())
+
+
+def _together(pieces: DataFrame, buckets: int) -> DataFrame:
+    """Pieces of a bucket in one partition, which has few enough buckets for the memory of a worker."""
+    session = pieces.sparkSession
+    least = -(-buckets // BUCKETS_PER_PARTITION)
+    if int(session.conf.get("spark.sql.shuffle.partitions", "200") or 200) >= least:
+        return pieces.repartition("bucket")
+    return pieces.repartition(least, "bucket")
+
+
+def compact(pieces: DataFrame, scope: Scope, buckets: int) -> DataFrame:
     """The same pieces as one a bucket; the scope is the one they were made with."""
     _travel_by_value()
-    return pieces.repartition("bucket").mapInArrow(kernel.compacting(_plan(scope)), PIECES)
+    return _together(pieces, buckets).mapInArrow(kernel.compacting(_plan(scope)), PIECES)
 
 
 def _travel_by_value() -> None:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 FOLDER = "state"
 CURRENT = f"{FOLDER}/current.json"
 PARTS = f"{FOLDER}/parts"
-FORMAT = 2
+FORMAT = 3
 """Of the record and of the pieces; another number and the state is made anew."""
 ABANDONED_SECONDS = 48 * 3600
 """No run reads a part, or writes one without saying so, for so long."""

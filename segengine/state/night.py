@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ from segengine.config.times import microseconds
 from segengine.contract import CheckedLines
 from segengine.errors import InputError
 from segengine.features.aggregate import with_house_lines
-from segengine.features.measures import PIECES, Scope, bucket_of, compact, fold, narrow_lines, stand
+from segengine.features.measures import PIECES, Scope, bucket_of, compact, fold, narrow_lines, stand, torn_buckets
 from segengine.io.inputs import FileSet, InputFile, find_files, inputs_for
 from segengine.io.read import Source, SourceFacts, frame_table, plain_path, plain_uri, read_table
 from segengine.io.source import COUNTED, quoted
@@ -37,6 +38,8 @@ FEWEST_BUCKETS, MOST_BUCKETS = 8, 20_000
 MOST_PARTS = 31
 LARGEST_SHARE_OF_NIGHTS = 0.25
 """When more of the lines lie in later parts than in the first one, or there are more parts, they become one."""
+AS_PIECES = {"compression": "none", "parquet.block.size": str(16 << 20), "parquet.page.size.row.check.min": "1"}
+"""Pieces are compressed bytes of some megabytes: few of them make a row group, which is left out by its buckets."""
 EVERYTHING = 2**63 - 1
 OTHER_CONFIGURATION = "the configuration reads or judges lines in another way than before"
 
@@ -71,16 +74,23 @@ class Night:
             self._write(lines.where("is_settled"), settled.rows)
             if settled.left_over:
                 more.append(lines.where("NOT is_settled"))
-        earlier = self.earlier.parts if self.earlier else ()
-        pieces = self._stored((*earlier, *self.written))
-        for extra in more:
-            pieces = pieces.unionByName(self._folded(extra))
-        if self.touched is None:
-            return stand(pieces, scope)
-        bucket = bucket_of(F.col("customer_id"), self.buckets).alias("bucket")
-        wanted = sorted(row[0] for row in self.touched.select(bucket).distinct().collect())
-        found = stand(pieces.where(F.col("bucket").isin(wanted)), scope)
-        return found.join(self.touched, "customer_id", "left_semi")
+        pieces = self._pieces([self._folded(extra) for extra in more], scope)
+        found = stand(pieces, scope, self.buckets)
+        return found if self.touched is None else found.join(self.touched, "customer_id", "left_semi")
+
+    def _pieces(self, more: Sequence[DataFrame], scope: Scope) -> DataFrame:
+        """All pieces, of the touched buckets where some are; with their lines where the lines have to be asked."""
+        parts = (*(self.earlier.parts if self.earlier else ()), *self.written)
+        stored, bucket = self._stored(parts), F.col("bucket")
+        if self.touched is not None:
+            named = self.touched.select(bucket_of(F.col("customer_id"), self.buckets).alias("bucket")).distinct()
+            wanted = bucket.isin(sorted(row[0] for row in named.collect()))
+            stored, more = stored.where(wanted), [extra.where(wanted) for extra in more]
+        torn: list[int] = []
+        if len(parts) + len(more) > 1 or scope.window_start is not None:
+            torn = torn_buckets(_united([stored, *more]), scope, self.buckets)
+        pieces = stored.where(~bucket.isin(torn)).withColumn("rows", F.lit(None).cast("binary"))
+        return _united([pieces, *([stored.where(bucket.isin(torn))] if torn else []), *more])
 
     def commit(self) -> None:
         """Make what this run counted the ground of the next one; left undone when another run was faster."""
@@ -136,11 +146,11 @@ class Night:
         self.written = (self._saved(self._folded(settled), self.job.run_id),)
 
     def _compacted(self, parts: Sequence[Part]) -> Part:
-        return self._saved(compact(self._stored(parts), self._everything()), f"{self.job.run_id}-whole")
+        return self._saved(compact(self._stored(parts), self._everything(), self.buckets), f"{self.job.run_id}-whole")
 
     def _saved(self, pieces: DataFrame, folder: str) -> Part:
         store = self.job.store
-        pieces.write.parquet(store.uri(manifest.part_folder(folder)))
+        pieces.write.options(**AS_PIECES).parquet(store.uri(manifest.part_folder(folder)))
         lines = self.job.spark.read.parquet(store.uri(manifest.part_folder(folder))).agg(F.sum("lines")).first()
         return Part(folder, int((lines[0] if lines else 0) or 0), manifest.part_files(store, folder))
 
@@ -159,6 +169,10 @@ class Night:
         assert self.checked.settled is not None
         told = {plain_path(uri) for uri in self.checked.settled.left_over}
         return tuple(file.name for file in self.files.files if file.uri and plain_uri(file.uri) in told)
+
+
+def _united(frames: Sequence[DataFrame]) -> DataFrame:
+    return reduce(lambda one, other: one.unionByName(other), frames)
 
 
 def check_night(job: Job, arrived: Collection[str] | None = None) -> tuple[Night | None, str]:

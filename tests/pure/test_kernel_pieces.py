@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from segengine.features.kernel import SCHEMA, compacting, folding, standing
+from segengine.features.kernel import SCHEMA, compacting, folding, standing, tearing
 from segengine.features.kernel.plan import BEFORE_HISTORY, RETURN, Plan
 from tests.pure.test_kernel import DAY_US, PLAN, answer, lines
 
@@ -33,8 +33,21 @@ def nights(table: pa.Table, count: int, *, whole_orders: bool) -> list[pa.Table]
     return [table.filter(pa.array(night == number)) for number in range(count)]
 
 
+def torn(pieces: list[pa.RecordBatch], plan: Plan) -> list[int]:
+    """The buckets whose lines are to be asked for."""
+    small = [piece.select(["bucket", "orders"]) for piece in pieces]
+    return [bucket.as_py() for batch in tearing(plan)(iter(small)) for bucket in batch["bucket"]]
+
+
+def without_lines(piece: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [pa.nulls(1, pa.binary()) if name == "rows" else piece[name] for name in SCHEMA.names]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
 def stood(pieces: list[pa.RecordBatch], plan: Plan) -> list[dict[str, object]]:
-    shuffled = [pieces[i] for i in np.random.default_rng(3).permutation(len(pieces))]
+    asked = torn(pieces, plan)
+    given = [piece if piece["bucket"][0].as_py() in asked else without_lines(piece) for piece in pieces]
+    shuffled = [given[i] for i in np.random.default_rng(3).permutation(len(given))]
     rows = pa.Table.from_batches(list(standing(plan)(iter(shuffled))))
     return sorted(rows.to_pylist(), key=lambda row: str(row["customer_id"]))
 
@@ -102,6 +115,27 @@ def test_lines_beyond_memory_become_several_pieces_of_a_bucket():
     assert len(pieces) > BUCKETS
     assert all(batch.schema == SCHEMA for batch in pieces)
     assert stood(pieces, PLAN) == answer(table)
+
+
+def test_a_bucket_that_fits_into_memory_is_one_piece():
+    table = lines(5_000, customers=20)
+    pieces = folded(table, replace(PLAN, lines_in_memory=1_500))
+    assert sorted(piece["bucket"][0].as_py() for piece in pieces) == list(range(BUCKETS))
+    assert stood(pieces, PLAN) == answer(table)
+
+
+def test_lines_are_asked_for_where_an_order_is_torn_and_nowhere_else():
+    table = lines(5_000, customers=20)
+    day = table["at_us"].to_numpy() // DAY_US
+    whole = table.filter(pa.array(day < 200))
+    apart = whole.filter(pa.array(np.isin(whole["customer_id"].to_pylist(), whole["customer_id"].to_pylist()[:1])))
+    pieces = folded(whole)
+    assert torn(pieces, PLAN) == []
+    pieces += folded(apart.slice(0, 1))
+    (bucket,) = torn(pieces, PLAN)
+    assert bucket == pieces[-1]["bucket"][0].as_py()
+    with pytest.raises(RuntimeError, match="lines nobody asked for"):
+        list(standing(PLAN)(without_lines(piece) for piece in pieces))
 
 
 def test_a_night_without_lines_has_no_pieces():

@@ -18,11 +18,11 @@ import pyarrow as pa
 
 from segengine.features.kernel.finish import finished, merged
 from segengine.features.kernel.measure import measured
-from segengine.features.kernel.pieces import SCHEMA, compacting, folding, standing
+from segengine.features.kernel.pieces import SCHEMA, compacting, folding, standing, tearing
 from segengine.features.kernel.plan import Plan
 from segengine.features.kernel.spill import in_memory
 
-__all__ = ["SCHEMA", "compacting", "folding", "measuring", "standing"]
+__all__ = ["SCHEMA", "compacting", "folding", "measuring", "standing", "tearing"]
 
 ROWS_PER_BATCH = 50_000
 

@@ -2,44 +2,49 @@
 
     lines of a run --folded by day--> pieces, stored          pieces of all runs --joined, windows cut--> customers
 
-A piece keeps its lines beside its entries. They are looked at for the few orders that no sum can answer for: those with
-lines in several pieces, and those that the beginning of the history cuts apart.
+A piece keeps its lines beside its entries. They are looked at for the few orders that no sum can answer for, torn ones:
+those with lines in several pieces, and those that the beginning of the history cuts apart. `tearing` says from small
+columns which buckets have any, so that no other bucket's lines need be read.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from segengine.features.kernel.arrays import Integers, Marks, changes
+from segengine.features.kernel.arrays import Integers, Marks, by_pair, changes
 from segengine.features.kernel.finish import finished
 from segengine.features.kernel.fold import ENTRY_SUMS, Entries, Spend, folded
 from segengine.features.kernel.measure import summed
 from segengine.features.kernel.plan import BEFORE_HISTORY, RETURN, Plan
 from segengine.features.kernel.spill import in_memory
 
-__all__ = ["SCHEMA", "compacting", "folding", "standing"]
+__all__ = ["SCHEMA", "compacting", "folding", "standing", "tearing"]
 
 SCHEMA = pa.schema(
-    [("bucket", pa.int32()), ("lines", pa.int64()), ("entries", pa.binary()), ("spend", pa.binary()),
-     ("rows", pa.binary())]
+    [("bucket", pa.int32()), ("lines", pa.int64()), ("orders", pa.binary()), ("entries", pa.binary()),
+     ("spend", pa.binary()), ("rows", pa.binary())]
 )  # fmt: skip
-"""One row is a piece: some orders of the customers of a bucket. `rows` are the lines themselves."""
+"""One row is a piece: some orders of the customers of a bucket. `orders` has order and moment of each entry, `entries`
+the rest of it, `spend` what it spent on which value; `rows` are the lines themselves."""
 
 CODEC = "zstd"
-TIMES = ("at_us", "first_us", "last_us")
+SINCE = ("first_us", "last_us")
+"""Moments that are stored as what they are after `at_us`, which is mostly nothing. The difference may wrap around; so
+does the sum."""
 Batches = Iterable[pa.RecordBatch]
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Entries, and the bytes of their lines, which are read when an order asks for them."""
+    """Entries, and the bytes of their lines, which are read when an order asks for them; None: nobody was to ask."""
 
     entries: Entries
     rows: bytes | None
@@ -51,7 +56,7 @@ def folding(plan: Plan) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
         with tempfile.TemporaryDirectory() as folder:
-            for lines in in_memory(batches, plan.lines_in_memory, Path(folder)):
+            for lines in in_memory(batches, plan.lines_in_memory, Path(folder), by=("bucket", "order_hash")):
                 bucket = lines["bucket"].to_numpy()
                 by = np.argsort(bucket, kind="stable")
                 for rows in np.split(by, np.flatnonzero(np.diff(bucket[by])) + 1):
@@ -83,24 +88,48 @@ def compacting(plan: Plan) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
     return run
 
 
+def tearing(plan: Plan) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
+    """A function for mapInArrow: `bucket` and `orders` of pieces to the buckets, once each, that may have torn orders.
+
+    Customers are not told apart: an order of two of them looks torn, and costs a look at its bucket's lines.
+    """
+
+    def run(batches: Batches) -> Iterator[pa.RecordBatch]:
+        found = _stored_by_bucket(batches)
+        for bucket in sorted(found):
+            orders = [_read(row["orders"]) for row in found.pop(bucket)]
+            piece = np.repeat(np.arange(len(orders)), [len(each) for each in orders])
+            order, at_us = (
+                np.concatenate([_numbers(each, name) for each in orders]) for name in ("order_hash", "at_us")
+            )
+            by = np.argsort(order, kind="stable")
+            if _torn(changes(order[by]), piece[by], at_us[by], plan).any():
+                yield pa.RecordBatch.from_arrays([pa.array([bucket], pa.int32())], ["bucket"])
+
+    return run
+
+
 def _by_bucket(batches: Batches, plan: Plan) -> Iterator[tuple[int, list[_Piece]]]:
-    found: dict[int, list[_Piece]] = {}
+    found = _stored_by_bucket(batches)
+    for bucket in sorted(found):
+        rows = found.pop(bucket)
+        yield bucket, [_Piece(_entries(row, plan), row["rows"]) for row in rows]
+
+
+def _stored_by_bucket(batches: Batches) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
     for batch in batches:
         for row in batch.to_pylist():
-            piece = _Piece(_entries(_read(row["entries"]), _read(row["spend"]), plan), row["rows"])
-            found.setdefault(row["bucket"], []).append(piece)
-    while found:
-        bucket = min(found)
-        yield bucket, found.pop(bucket)
+            found.setdefault(row["bucket"], []).append(row)
+    return found
 
 
 def _stored(bucket: int, entries: Entries, rows: pa.Table) -> pa.RecordBatch:
     """A piece as a row of SCHEMA; `rows` are its lines."""
     columns = {
         "customer_id": pa.DictionaryArray.from_arrays(pa.array(entries.customer.astype(np.int32)), entries.ids),
-        "order_hash": entries.order,
-        **{name: getattr(entries, name) for name in TIMES},
-        **entries.sums,
+        **{name: getattr(entries, name) - entries.at_us for name in SINCE},
+        **{name: values for name, values in entries.sums.items() if values.any()},
     }
     mixes = [
         pa.table({"mix": pa.array([name] * len(money), pa.string()), "entry": entry, "value": values, "money": money})
@@ -109,14 +138,15 @@ def _stored(bucket: int, entries: Entries, rows: pa.Table) -> pa.RecordBatch:
     texts = [name for name in rows.column_names if pa.types.is_string(rows.schema.field(name).type)]
     for name in texts:
         rows = rows.set_column(rows.column_names.index(name), name, rows[name].combine_chunks().dictionary_encode())
-    values = [
-        [bucket],
-        [len(rows)],
-        [_bytes(pa.table(columns))],
-        [_bytes(pa.concat_tables(mixes) if mixes else _NO_SPEND)],
-        [_bytes(rows)],
-    ]
-    return pa.RecordBatch.from_arrays([pa.array(v, f.type) for v, f in zip(values, SCHEMA, strict=True)], schema=SCHEMA)
+    values = {
+        "bucket": bucket,
+        "lines": len(rows),
+        "orders": _bytes(pa.table({"order_hash": entries.order, "at_us": entries.at_us})),
+        "entries": _bytes(pa.table(columns)),
+        "spend": _bytes(pa.concat_tables(mixes) if mixes else _NO_SPEND),
+        "rows": _bytes(rows),
+    }
+    return pa.RecordBatch.from_arrays([pa.array([values[f.name]], f.type) for f in SCHEMA], schema=SCHEMA)
 
 
 _NO_SPEND = pa.table({"mix": pa.array([], pa.string()), "entry": pa.array([], pa.int64()),
@@ -137,8 +167,9 @@ def _read(stored: bytes) -> pa.Table:
         return stream.read_all()
 
 
-def _entries(table: pa.Table, spent: pa.Table, plan: Plan) -> Entries:
-    ids = table["customer_id"].combine_chunks()
+def _entries(row: Mapping[str, bytes], plan: Plan) -> Entries:
+    orders, table, spent = (_read(row[name]) for name in ("orders", "entries", "spend"))
+    ids, at_us = table["customer_id"].combine_chunks(), _numbers(orders, "at_us")
     mix = np.array(spent["mix"].to_pylist(), dtype=object)
     spend: dict[str, Spend] = {}
     for _column, name in plan.mixes:
@@ -147,11 +178,13 @@ def _entries(table: pa.Table, spent: pa.Table, plan: Plan) -> Entries:
     return Entries(
         ids=ids.dictionary,
         customer=ids.indices.to_numpy().astype(np.int64),
-        order=_numbers(table, "order_hash"),
-        at_us=_numbers(table, "at_us"),
-        first_us=_numbers(table, "first_us"),
-        last_us=_numbers(table, "last_us"),
-        sums={name: _numbers(table, name) for name in ENTRY_SUMS},
+        order=_numbers(orders, "order_hash"),
+        at_us=at_us,
+        first_us=_numbers(table, "first_us") + at_us,
+        last_us=_numbers(table, "last_us") + at_us,
+        sums={
+            name: _numbers(table, name) if name in table.column_names else np.zeros_like(at_us) for name in ENTRY_SUMS
+        },
         spend=spend,
     )
 
@@ -164,22 +197,24 @@ def _numbers(table: pa.Table, name: str) -> Integers:
 def _joined(pieces: Sequence[_Piece], plan: Plan) -> Entries:
     """The entries of all pieces; orders that their sums cannot answer for are folded again from their lines."""
     entries, piece = _together([each.entries for each in pieces])
-    again = _to_fold_again(entries, piece, plan)
+    again = _torn(changes(entries.customer) | changes(entries.order), piece, entries.at_us, plan)
     if not again.any():
         return entries
     rows = _lines_of(entries, again, _lines(pieces), plan)
     return _together([_without(entries, again), folded(rows, plan)])[0]
 
 
-def _to_fold_again(entries: Entries, piece: Integers, plan: Plan) -> Marks:
-    """Entries of orders that are in several pieces, or on both sides of the beginning of the history."""
-    new_order = changes(entries.customer) | changes(entries.order)
+def _torn(new_order: Marks, piece: Integers, at_us: Integers, plan: Plan) -> Marks:
+    """Entries of orders that are in several pieces, or on both sides of the beginning of the history.
+
+    `new_order` marks the first entry of each order; entries of one order follow each other.
+    """
     starts = np.flatnonzero(new_order)
     if len(starts) == len(new_order):
         return np.zeros(len(new_order), dtype=np.bool_)
     unlike = np.minimum.reduceat(piece, starts) != np.maximum.reduceat(piece, starts)
     if plan.window_start_us is not None:
-        before = (entries.at_us < plan.window_start_us).astype(np.int8)
+        before = (at_us < plan.window_start_us).astype(np.int8)
         unlike |= np.minimum.reduceat(before, starts) != np.maximum.reduceat(before, starts)
     marks: Marks = unlike[np.cumsum(new_order) - 1]
     return marks
@@ -212,7 +247,10 @@ def _groups(customer: Integers, order: Integers) -> Integers:
 
 
 def _lines(pieces: Sequence[_Piece]) -> pa.Table:
-    return pa.concat_tables([_plain(_read(piece.rows)) for piece in pieces if piece.rows is not None])
+    stored = [piece.rows for piece in pieces]
+    if None in stored:
+        raise RuntimeError("an order is torn in a bucket whose lines nobody asked for")
+    return pa.concat_tables([_plain(_read(rows)) for rows in stored if rows is not None])
 
 
 def _plain(table: pa.Table) -> pa.Table:
@@ -247,7 +285,7 @@ def _taken(entries: Entries, rows: Integers, spend: dict[str, Spend]) -> Entries
 
 
 def _together(parts: Sequence[Entries]) -> tuple[Entries, Integers]:
-    """Entries of all parts, sorted by customer, order and time, and the number of the part each comes from."""
+    """Entries of all parts, sorted by customer and order, and the number of the part each comes from."""
     lengths = [len(part.customer) for part in parts]
     piece = np.repeat(np.arange(len(parts)), lengths)
     if len(parts) == 1:
@@ -264,7 +302,7 @@ def _together(parts: Sequence[Entries]) -> tuple[Entries, Integers]:
         sums={name: np.concatenate([part.sums[name] for part in parts]) for name in ENTRY_SUMS},
         spend={},
     )
-    by = np.lexsort((whole.at_us, whole.order, whole.customer))
+    by = by_pair(whole.customer, len(ids.dictionary), whole.order)
     place = np.empty(len(by), dtype=np.int64)
     place[by] = np.arange(len(by))
     offsets = np.cumsum([0, *lengths[:-1]])

@@ -1,8 +1,8 @@
-"""Lines in tables that fit into memory, cut up on disk by order when there are too many."""
+"""Lines in tables that fit into memory, cut up on disk by a number of theirs when there are too many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,20 @@ __all__ = ["in_memory"]
 BUCKETS = 64
 
 
-def in_memory(batches: Iterable[pa.RecordBatch], limit: int, folder: Path) -> Iterator[pa.Table]:
-    """The lines as tables that fit into memory; all lines of an order are in the same one."""
+def in_memory(
+    batches: Iterable[pa.RecordBatch], limit: int, folder: Path, by: Sequence[str] = ("order_hash",)
+) -> Iterator[pa.Table]:
+    """The lines as tables that fit into memory; those that agree in the columns `by` are in the same one.
+
+    They are cut by the first of these columns, and what is still more than `limit` by the next.
+    """
     held: list[pa.RecordBatch] = []
     count, buckets = 0, None
     for batch in batches:
         held.append(batch)
         count += batch.num_rows
         if count >= limit:
-            buckets = buckets or _Buckets(folder, batch.schema)
+            buckets = buckets or _Buckets(folder, batch.schema, by, limit)
             buckets.add(pa.Table.from_batches(held))
             held, count = [], 0
     if buckets is not None:
@@ -35,14 +40,16 @@ def in_memory(batches: Iterable[pa.RecordBatch], limit: int, folder: Path) -> It
 
 
 class _Buckets:
-    """Lines on disk, in files by their order."""
+    """Lines on disk, in files by a column."""
 
-    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+    def __init__(self, folder: Path, schema: pa.Schema, by: Sequence[str], limit: int) -> None:
+        self.by, self.limit, self.lines = by, limit, np.zeros(BUCKETS, dtype=np.int64)
         self.paths = [folder / f"{number}.arrow" for number in range(BUCKETS)]
         self.writers = [pa.ipc.new_stream(str(path), schema) for path in self.paths]
 
     def add(self, lines: pa.Table) -> None:
-        bucket = numbers(lines, "order_hash", 0).view(np.uint64) % np.uint64(BUCKETS)
+        bucket = numbers(lines, self.by[0], 0).view(np.uint64) % np.uint64(BUCKETS)
+        self.lines += np.bincount(bucket.astype(np.int64), minlength=BUCKETS)
         in_order = np.argsort(bucket, kind="stable")
         ends = np.searchsorted(bucket[in_order], np.arange(BUCKETS + 1))
         for number, writer in enumerate(self.writers):
@@ -51,8 +58,11 @@ class _Buckets:
     def tables(self) -> Iterator[pa.Table]:
         for writer in self.writers:
             writer.close()
-        for path in self.paths:
+        for path, lines in zip(self.paths, self.lines, strict=True):
             with pa.ipc.open_stream(str(path)) as stream:
-                lines = stream.read_all()
-            if lines.num_rows:
-                yield lines
+                if lines > self.limit and len(self.by) > 1:
+                    path.with_suffix("").mkdir()
+                    yield from in_memory(stream, self.limit, path.with_suffix(""), self.by[1:])
+                elif lines:
+                    yield stream.read_all()
+            path.unlink()
