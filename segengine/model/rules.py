@@ -23,6 +23,8 @@ from segengine.model.threads import pool_of_single_threads
 __all__ = ["Condition", "Leaf", "Rule", "case_sql", "condition_sql", "found_by", "learn_rules", "rule_sql"]
 
 Labels = NDArray[np.int64]
+TREE_ROWS = 50_000
+"""Customers that trees are fitted to, at most; which depth is told is decided by all of the sample."""
 DEPTHS = (2, 3, 4, 5)
 SHORTER = 0.02
 """What shorter rules may lose of the best mean F1: the least of DEPTHS that loses no more is taken."""
@@ -93,11 +95,12 @@ def learn_rules(columns: Mapping[str, NDArray[Any]], labels: Labels, k: int, *, 
     `columns`: features in their own units, numbers (NaN is missing) or texts (None is missing); those whose names or
     values would need quotes in SQL are left out. `labels`: (n,) index of the segment.
     """
-    matrix = _matrix(columns)
-    if not matrix or len(np.unique(labels)) < 2:
+    some = np.sort(np.random.default_rng(seed).permutation(len(labels))[:TREE_ROWS])
+    matrix, own = _matrix({name: values[some] for name, values in columns.items()}), labels[some]
+    if not matrix or len(np.unique(own)) < 2:
         return (Rule(),) * k
     with pool_of_single_threads() as pool:
-        tried = list(pool.map(lambda depth: _rules(_tree_leaves(matrix, labels, depth, seed), k), DEPTHS))
+        tried = list(pool.map(lambda depth: _rules(_tree_leaves(matrix, own, depth, seed), k), DEPTHS))
     scores = [_mean_f1(found_by(rules, columns, len(labels)), labels, k) for rules in tried]
     return next(rules for rules, score in zip(tried, scores, strict=True) if score >= max(scores) - SHORTER)
 

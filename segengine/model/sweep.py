@@ -32,6 +32,7 @@ SAME = 1e-4
 
 TOLERANCE = 1e-6
 MOST_PASSES = 300
+GLANCE_PASSES = 5
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,12 @@ def _try(points: Floats, k: int, distinct: int, restarts: int, seed: int) -> Tri
         some = points[np.sort(drawn[:SWAP_ROWS])]
         starts = _best_starts(points[np.sort(drawn[:START_ROWS])], k, restarts, seed)
         fitted = min((_from(start, some, seed) for start in starts), key=lambda start: float(start.inertia_))
-        fitted = improve(some, fitted, lambda centres: _from(centres, some, seed))
+        fitted = improve(
+            some,
+            fitted,
+            fit=lambda centres: _from(centres, some, seed),
+            glance=lambda centres: _from(centres, some, seed, passes=GLANCE_PASSES),
+        )
         fitted = _from(fitted.cluster_centers_, points, seed)
     centres = np.asarray(fitted.cluster_centers_, dtype=np.float64)
     return Trial(k, None, centres, np.asarray(fitted.labels_, dtype=np.int64), float(fitted.inertia_))
@@ -127,14 +133,12 @@ def _best_starts(points: Floats, k: int, restarts: int, seed: int) -> list[Float
     return [np.asarray(fitted.cluster_centers_, dtype=np.float64) for fitted in best]
 
 
-def _from(centres: Floats, points: Floats, seed: int) -> KMeans:
-    return _kmeans(len(centres), seed, init=centres, n_init=1).fit(points)
+def _from(centres: Floats, points: Floats, seed: int, passes: int = MOST_PASSES) -> KMeans:
+    return _kmeans(len(centres), seed, init=centres, n_init=1, passes=passes).fit(points)
 
 
-def _kmeans(k: int, seed: int, *, init: str | Floats, n_init: int) -> KMeans:
-    return KMeans(
-        k, init=init, n_init=n_init, max_iter=MOST_PASSES, tol=TOLERANCE, random_state=seed, algorithm="lloyd"
-    )
+def _kmeans(k: int, seed: int, *, init: str | Floats, n_init: int, passes: int = MOST_PASSES) -> KMeans:
+    return KMeans(k, init=init, n_init=n_init, max_iter=passes, tol=TOLERANCE, random_state=seed, algorithm="lloyd")
 
 
 def _with_quality(points: Floats, trials: Sequence[Trial], seed: int) -> tuple[Trial, ...]:
