@@ -30,7 +30,7 @@ COLOURS = {
 
 def write(folder: Path) -> list[Path]:
     """Draw everything that the results files of `folder` hold, beside them; returns the files."""
-    records = [json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")]
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("[0-9]*.json")]
     records.sort(key=lambda record: int(record["line_rows"]))
     written = []
     for record in records:
