@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 import segengine
 from segengine.session import open_session
 
@@ -29,7 +31,7 @@ def lines_of(spark: SparkSession, servers: str, topic: str, schema: str) -> Data
         .option("startingOffsets", "earliest")
         .load()
     )
-    return messages.selectExpr(f"from_json(CAST(value AS string), '{schema}') AS line").select("line.*")
+    return messages.select(F.from_json(F.col("value").cast("string"), schema).alias("line")).select("line.*")
 
 
 def main() -> None:

@@ -56,8 +56,9 @@ HOUSE_STATUS = "house"
 PIECES = "bucket int, lines bigint, orders binary, entries binary, spend binary, rows binary"
 """kernel.SCHEMA as Spark says it."""
 
-BUCKETS_PER_PARTITION = 32
-"""A bucket of 250,000 lines is some 5 MB of entries; a worker holds those of its partition at once."""
+ENTRIES_PER_PARTITION, LINES_PER_PARTITION = 32, 4
+"""Buckets of a partition, about: a worker holds their bytes at once. One of 250,000 lines has some 3 MB of entries, and
+5 of lines; it may have eight times as much."""
 
 SPEND = "array<struct<value:string,amount_e4:bigint>>"
 
@@ -195,7 +196,7 @@ def stand(pieces: DataFrame, scope: Scope, buckets: int) -> DataFrame:
     `as_of` and `window_start` have to be midnights of the zone, and the pieces must know what the scope asks for.
     Their `rows` are null but in the buckets that `torn_buckets` tells of.
     """
-    return _measures(_together(pieces, buckets), kernel.standing(_plan(scope)), scope)
+    return _measures(_together(pieces, buckets, ENTRIES_PER_PARTITION), kernel.standing(_plan(scope)), scope)
 
 
 def torn_buckets(pieces: DataFrame, scope: Scope, buckets: int) -> list[int]:
@@ -204,14 +205,14 @@ def torn_buckets(pieces: DataFrame, scope: Scope, buckets: int) -> list[int]:
     Reads two small columns of the pieces; at most a number a bucket comes back.
     """
     _travel_by_value()
-    orders = _together(pieces.select("bucket", "orders"), buckets)
+    orders = _together(pieces.select("bucket", "orders"), buckets, ENTRIES_PER_PARTITION)
     return sorted(row[0] for row in orders.mapInArrow(kernel.tearing(_plan(scope)), "bucket int").collect())
 
 
-def _together(pieces: DataFrame, buckets: int) -> DataFrame:
-    """Pieces of a bucket in one partition, which has few enough buckets for the memory of a worker."""
+def _together(pieces: DataFrame, buckets: int, most: int) -> DataFrame:
+    """Pieces of a bucket in one partition, which has about `most` buckets or fewer."""
     session = pieces.sparkSession
-    least = -(-buckets // BUCKETS_PER_PARTITION)
+    least = -(-buckets // most)
     if int(session.conf.get("spark.sql.shuffle.partitions", "200") or 200) >= least:
         return pieces.repartition("bucket")
     return pieces.repartition(least, "bucket")
@@ -220,7 +221,7 @@ def _together(pieces: DataFrame, buckets: int) -> DataFrame:
 def compact(pieces: DataFrame, scope: Scope, buckets: int) -> DataFrame:
     """The same pieces as one a bucket; the scope is the one they were made with."""
     _travel_by_value()
-    return _together(pieces, buckets).mapInArrow(kernel.compacting(_plan(scope)), PIECES)
+    return _together(pieces, buckets, LINES_PER_PARTITION).mapInArrow(kernel.compacting(_plan(scope)), PIECES)
 
 
 def _travel_by_value() -> None:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Forgotten", "forget"]
 
-STATES = ("state", "stream/state", "stream/checkpoint-lines", WORK)
-"""What is made anew by the next run. Without its state a stream has to see its first rows again; snapshots are of runs
-that are not to publish any more what they have read."""
+STATES = ("state", "stream/assignments.json", "stream/state", "stream/checkpoint-lines", WORK)
+"""What is made anew by the next run. Without its state a stream has to see its first rows again, and what says that it
+had seen them goes first; snapshots are of runs that are not to publish any more what they have read."""
 NEVER_TOUCHED = ("audit/", "privacy/", "models/", "gold/_lock")
 TEXTS = tuple(".csv .css .html .json .js .log .md .prom .svg .tmdl .tsv .txt .yaml .yml".split())
 LARGEST_TEXT_BYTES = 256 * 2**20

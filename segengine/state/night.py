@@ -25,7 +25,7 @@ from segengine.state import manifest
 from segengine.state.manifest import Part, State
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from segengine.job import Job
 
@@ -34,7 +34,11 @@ __all__ = ["Night", "check_night", "check_rows"]
 log = logging.getLogger(__name__)
 
 LINES_PER_BUCKET = 250_000
-FEWEST_BUCKETS, MOST_BUCKETS = 8, 20_000
+FEWEST_BUCKETS, FEWEST_OF_STREAMS, MOST_BUCKETS = 8, 64, 20_000
+OUTGROWN = 8
+"""A bucket with so many times LINES_PER_BUCKET is too much for a worker: files are read again, into more buckets. Rows
+that were handed in cannot be; they begin with more buckets, as their first batch says nothing of what is to come."""
+MOST_RANGES = 100
 MOST_PARTS = 31
 LARGEST_SHARE_OF_NIGHTS = 0.25
 """When more of the lines lie in later parts than in the first one, or there are more parts, they become one."""
@@ -84,13 +88,17 @@ class Night:
         stored, bucket = self._stored(parts), F.col("bucket")
         if self.touched is not None:
             named = self.touched.select(bucket_of(F.col("customer_id"), self.buckets).alias("bucket")).distinct()
-            wanted = bucket.isin(sorted(row[0] for row in named.collect()))
+            wanted = _is_in(bucket, sorted(row[0] for row in named.collect()))
             stored, more = stored.where(wanted), [extra.where(wanted) for extra in more]
         torn: list[int] = []
-        if len(parts) + len(more) > 1 or scope.window_start is not None:
+        if parts and (len(parts) + len(more) > 1 or scope.window_start is not None):
             torn = torn_buckets(_united([stored, *more]), scope, self.buckets)
-        pieces = stored.where(~bucket.isin(torn)).withColumn("rows", F.lit(None).cast("binary"))
-        return _united([pieces, *([stored.where(bucket.isin(torn))] if torn else []), *more])
+        if not torn:
+            return _united([stored.withColumn("rows", F.lit(None).cast("binary")), *more])
+        asked = _is_in(bucket, torn)
+        return _united(
+            [stored.where(~asked).withColumn("rows", F.lit(None).cast("binary")), stored.where(asked), *more]
+        )
 
     def commit(self) -> None:
         """Make what this run counted the ground of the next one; left undone when another run was faster."""
@@ -125,7 +133,8 @@ class Night:
         """How many buckets customers are in: decided by the first run, whose parts all others join."""
         if self.earlier is not None:
             return self.earlier.buckets
-        return min(MOST_BUCKETS, max(FEWEST_BUCKETS, -(-self.checked.rows_read // LINES_PER_BUCKET)))
+        fewest = FEWEST_BUCKETS if self.files.base else FEWEST_OF_STREAMS
+        return min(MOST_BUCKETS, max(fewest, -(-self.checked.rows_read // LINES_PER_BUCKET)))
 
     def _everything(self) -> Scope:
         checked, config = self.checked, self.job.config
@@ -175,6 +184,16 @@ def _united(frames: Sequence[DataFrame]) -> DataFrame:
     return reduce(lambda one, other: one.unionByName(other), frames)
 
 
+def _is_in(bucket: Column, numbers: Sequence[int]) -> Column:
+    """Whether a bucket is one of these, which rise: as spans where they are few, so that Parquet leaves row groups
+    between them out; of a long list it looks at the least and the largest only."""
+    breaks = [i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1] + 1]
+    spans = [numbers[i:j] for i, j in zip([0, *breaks], [*breaks, len(numbers)], strict=True)] if numbers else []
+    if not spans or len(spans) > MOST_RANGES:
+        return bucket.isin(list(numbers))
+    return reduce(lambda one, other: one | other, (bucket.between(span[0], span[-1]) for span in spans))
+
+
 def check_night(job: Job, arrived: Collection[str] | None = None) -> tuple[Night | None, str]:
     """Check the lines of new files and put the account of all together; None when this run cannot build on others.
 
@@ -195,6 +214,8 @@ def check_night(job: Job, arrived: Collection[str] | None = None) -> tuple[Night
         new, why = manifest.new_files(earlier, files.files)
         if earlier.fingerprint != manifest.fingerprint(config):
             why = OTHER_CONFIGURATION
+        elif earlier.buckets < MOST_BUCKETS and earlier.lines > OUTGROWN * LINES_PER_BUCKET * earlier.buckets:
+            why = why or "what is kept was laid out for far fewer lines"
         if arrived is not None and not why:
             wanted = {plain_path(uri) for uri in arrived}
             new = [file for file in new if plain_uri(file.uri) in wanted]
@@ -232,7 +253,15 @@ def check_rows(job: Job, rows: DataFrame, name: str, *, begun: bool) -> Night | 
             todo="Move the stream's folder away and start it anew, from its first rows.",
         )
     counted = earlier.files if earlier else ()
-    if name in {file for file, _, _ in counted}:
+    names = [file for file, _, _ in counted]
+    if name in names[:-1]:
+        raise InputError(
+            "The stream counts its batches from the beginning again, and earlier rows are counted already.",
+            where=job.store.uri(manifest.FOLDER),
+            found=f"{name}, and {names[-1]} was the last",
+            todo="Its checkpoint is gone: move the stream's folder away and start it anew, from its first rows.",
+        )
+    if name in names:
         return None
     source = frame_table(rows, table, "transactions", job.config)
     source = replace(source, rows=source.rows.withColumn(COUNTED, F.lit(None).cast("bigint")))

@@ -124,6 +124,15 @@ def test_a_bucket_that_fits_into_memory_is_one_piece():
     assert stood(pieces, PLAN) == answer(table)
 
 
+def test_small_buckets_that_share_a_file_beyond_memory_stay_whole():
+    table = lines(5_000, customers=20)
+    far = pa.array(bucketed(table)["bucket"].to_numpy() * np.int32(64))
+    small = replace(PLAN, lines_in_memory=1_500)
+    pieces = list(folding(small)(iter(table.append_column("bucket", far).to_batches(max_chunksize=997))))
+    assert sorted(piece["bucket"][0].as_py() for piece in pieces) == [64 * number for number in range(BUCKETS)]
+    assert stood(pieces, PLAN) == answer(table)
+
+
 def test_lines_are_asked_for_where_an_order_is_torn_and_nowhere_else():
     table = lines(5_000, customers=20)
     day = table["at_us"].to_numpy() // DAY_US

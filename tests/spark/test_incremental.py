@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import pytest
 
 from segengine import runs
 from segengine.errors import QualityError
+from segengine.state import Night, night
 from tests import shops
 from tests.spark.test_end_to_end import published, segments_by_customer
 
@@ -267,9 +269,46 @@ def test_another_configuration_or_damage_makes_the_state_anew(lake: Lake) -> Non
     assert lake.night("2023-11-01")["why_all"] == "files that earlier runs wrote are missing or changed"
 
 
-def test_many_nights_become_one_part_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segengine.state import night
+def test_a_state_that_was_laid_out_for_far_fewer_lines_is_made_anew(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = lines()
+    lake.add(until(frame, "2023-11-01"), "start")
+    lake.run("2023-11-01")
+    before = lake.state()["buckets"]
+    monkeypatch.setattr(night, "LINES_PER_BUCKET", len(frame) // 100)
+    lake.add(until(frame, "2023-11-02", "2023-11-01"), "day")
+    assert lake.night("2023-11-02")["why_all"] == "what is kept was laid out for far fewer lines"
+    assert lake.state()["buckets"] > before
+    assert lake.run("2023-11-02")["why_all"] == ""
 
+
+def test_lines_are_left_unread_where_no_order_is_torn(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans, pieces = [], Night._pieces
+
+    def told(self: Night, *given: Any) -> Any:
+        found = pieces(self, *given)
+        plans.append(found._jdf.queryExecution().executedPlan().toString())
+        return found
+
+    monkeypatch.setattr(Night, "_pieces", told)
+    frame = until(lines().drop_duplicates("ticket").dropna(), "2023-11-02")
+    frame["sold at"] = frame["sold at"].dt.floor("D")
+    lake.add(until(frame, "2023-11-01"), "start")
+    lake.run("2023-11-01")
+    lake.add(until(frame, "2023-11-02", "2023-11-01"), "day")
+    lake.night("2023-11-02")
+    lake.add(until(frame, "2023-11-01").tail(1), "late")
+    lake.night("2023-11-02")
+    read = [re.findall(r"ReadSchema: struct<([^>]*)>", plan) for plan in plans]
+    small = "bucket:int,lines:bigint,orders:binary,entries:binary,spend:binary"
+    assert read[:2] == [[small], [small]]
+    assert sorted(read[2]) == [small, f"{small},rows:binary"]
+    (bucket,) = set(re.findall(r"GreaterThanOrEqual\(bucket,(\d+)\)", plans[2]))
+    assert f"LessThanOrEqual(bucket,{bucket})" in plans[2]
+
+
+def test_many_nights_become_one_part_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(night, "MOST_PARTS", 2)
     frame = lines()
     lake.add(until(frame, "2023-11-01"), "start")

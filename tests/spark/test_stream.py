@@ -130,6 +130,25 @@ def test_a_stream_of_rows_handed_in_counts_each_batch_once(shop: Shop) -> None:
     assert shop.follow(lines=rows_of_files(shop)).batches == 3
     shop.agree()
     assert shop.follow(lines=rows_of_files(shop)).batches == 0
+    shutil.rmtree(shop.out / "stream" / "checkpoint-lines")
+    before = shop.live()
+    with pytest.raises(InputError, match="counts its batches from the beginning"):
+        shop.follow(lines=rows_of_files(shop))
+    pd.testing.assert_frame_equal(shop.live(), before)
+
+
+def test_a_stream_of_rows_starts_from_its_first_ones_when_a_customer_was_forgotten(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_SALT", SALT)
+    shop.config.write_text(shop.config.read_text() + "privacy: {salt_env: SHOP_SALT}\n")
+    shop.follow(lines=rows_of_files(shop))
+    gone = str(shop.live()["customer_id"].iloc[7])
+    runs.forget(shop.config, gone, spark=shop.spark, now=NOW)
+    assert places(shop.out / "stream", gone) == []
+    assert shop.follow(lines=rows_of_files(shop)).batches == 1
+    assert gone not in set(shop.live()["customer_id"])
+    shop.agree()
 
 
 def test_a_stream_of_rows_starts_again_when_its_first_batch_died_and_never_without_what_was_counted(

@@ -39,6 +39,8 @@ CODEC = "zstd"
 SINCE = ("first_us", "last_us")
 """Moments that are stored as what they are after `at_us`, which is mostly nothing. The difference may wrap around; so
 does the sum."""
+CUTS = (("bucket", 1), ("bucket", 64), ("order_hash", 1))
+"""How lines that are too many for memory are cut up: a bucket stays whole where it fits."""
 Batches = Iterable[pa.RecordBatch]
 
 
@@ -56,7 +58,7 @@ def folding(plan: Plan) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
 
     def run(batches: Batches) -> Iterator[pa.RecordBatch]:
         with tempfile.TemporaryDirectory() as folder:
-            for lines in in_memory(batches, plan.lines_in_memory, Path(folder), by=("bucket", "order_hash")):
+            for lines in in_memory(batches, plan.lines_in_memory, Path(folder), by=CUTS):
                 bucket = lines["bucket"].to_numpy()
                 by = np.argsort(bucket, kind="stable")
                 for rows in np.split(by, np.flatnonzero(np.diff(bucket[by])) + 1):

@@ -13,14 +13,16 @@ from segengine.features.kernel.arrays import numbers
 __all__ = ["in_memory"]
 
 BUCKETS = 64
+Digit = tuple[str, int]
+"""A column of whole numbers, and what its numbers are divided by before they are taken modulo BUCKETS."""
 
 
 def in_memory(
-    batches: Iterable[pa.RecordBatch], limit: int, folder: Path, by: Sequence[str] = ("order_hash",)
+    batches: Iterable[pa.RecordBatch], limit: int, folder: Path, by: Sequence[Digit] = (("order_hash", 1),)
 ) -> Iterator[pa.Table]:
-    """The lines as tables that fit into memory; those that agree in the columns `by` are in the same one.
+    """The lines as tables that fit into memory; those that agree in the columns of `by` are in the same one.
 
-    They are cut by the first of these columns, and what is still more than `limit` by the next.
+    They are cut by the first of these digits, and what is still more than `limit` by the next.
     """
     held: list[pa.RecordBatch] = []
     count, buckets = 0, None
@@ -42,13 +44,14 @@ def in_memory(
 class _Buckets:
     """Lines on disk, in files by a column."""
 
-    def __init__(self, folder: Path, schema: pa.Schema, by: Sequence[str], limit: int) -> None:
+    def __init__(self, folder: Path, schema: pa.Schema, by: Sequence[Digit], limit: int) -> None:
         self.by, self.limit, self.lines = by, limit, np.zeros(BUCKETS, dtype=np.int64)
         self.paths = [folder / f"{number}.arrow" for number in range(BUCKETS)]
         self.writers = [pa.ipc.new_stream(str(path), schema) for path in self.paths]
 
     def add(self, lines: pa.Table) -> None:
-        bucket = numbers(lines, self.by[0], 0).view(np.uint64) % np.uint64(BUCKETS)
+        column, unit = self.by[0]
+        bucket = numbers(lines, column, 0).view(np.uint64) // np.uint64(unit) % np.uint64(BUCKETS)
         self.lines += np.bincount(bucket.astype(np.int64), minlength=BUCKETS)
         in_order = np.argsort(bucket, kind="stable")
         ends = np.searchsorted(bucket[in_order], np.arange(BUCKETS + 1))
