@@ -60,6 +60,8 @@ class Night:
     checked: CheckedLines
     files: FileSet
     earlier: State | None
+    seen: str | None
+    """The run whose record was there when this one began, whether it builds on it or not."""
     written: tuple[Part, ...] = ()
     touched: DataFrame | None = None
     """Customers to measure (customer_id, each once), and no others; None for everybody."""
@@ -105,7 +107,7 @@ class Night:
         settled, store = self.checked.settled, self.job.store
         assert settled is not None
         now, _ = manifest.load(store)
-        if (now.run_id if now else None) != (self.earlier.run_id if self.earlier else None):
+        if (now.run_id if now else None) != self.seen:
             log.warning("another run has counted new files meanwhile; this one leaves its record as it is")
             return
         parts = (*(self.earlier.parts if self.earlier else ()), *self.written)
@@ -207,6 +209,7 @@ def check_night(job: Job, arrived: Collection[str] | None = None) -> tuple[Night
         return _not_built_on(job, "as_of is not a midnight")
     files = find_files(inputs_for(job.spark, table.path), table.path, "transactions")
     earlier, why = manifest.load(job.store)
+    seen = earlier.run_id if earlier else None
     new: list[InputFile] = list(files.files)
     if earlier is not None:
         if as_of is not None and microseconds(as_of) <= earlier.newest_us:
@@ -226,7 +229,7 @@ def check_night(job: Job, arrived: Collection[str] | None = None) -> tuple[Night
         earlier, new, why = None, list(files.files), why or "the columns are others than before"
         source = _uncounted(job, files, files.files, None)
     job.add_source(replace(source, facts=_of_all(source, files)))
-    night = Night(job, source, _checked(job, source, earlier), files, earlier)
+    night = Night(job, source, _checked(job, source, earlier), files, earlier, seen)
     job.record["incremental"] = {"files": len(files.files), "new_files": len(new), "why_all": why}
     if why:
         return night, f"Incremental: every file was read, as {why}."
@@ -272,7 +275,8 @@ def check_rows(job: Job, rows: DataFrame, name: str, *, begun: bool) -> Night | 
             todo="Move the stream's folder away and start it anew, from its first rows.",
         )
     files = tuple(InputFile("", "", file, size, at) for file, size, at in (*counted, (name, 0, 0)))
-    return Night(job, source, _checked(job, source, earlier), FileSet("stream", "", files, ()), earlier)
+    checked, fileset = _checked(job, source, earlier), FileSet("stream", "", files, ())
+    return Night(job, source, checked, fileset, earlier, earlier.run_id if earlier else None)
 
 
 def _checked(job: Job, source: Source, earlier: State | None) -> CheckedLines:

@@ -264,6 +264,7 @@ def test_another_configuration_or_damage_makes_the_state_anew(lake: Lake) -> Non
     lake.run("2023-11-01")
     lake.options["table"] = "    rules: {not_free: price != 0}\n"
     assert lake.night("2023-11-01")["why_all"] == "the configuration reads or judges lines in another way than before"
+    assert lake.run("2023-11-01")["why_all"] == ""
     (part,) = (lake.folder / "out" / "state" / "parts" / lake.state()["parts"][0]["folder"]).glob("*.parquet")
     os.truncate(part, part.stat().st_size - 7)
     assert lake.night("2023-11-01")["why_all"] == "files that earlier runs wrote are missing or changed"
