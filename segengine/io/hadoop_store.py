@@ -9,9 +9,11 @@ How `write_atomic` replaces a file depends on the store:
     and others           new one takes its name. For some milliseconds there is none: `read_bytes` looks again. A
                          writer that dies just then leaves the whole new file, which `read_bytes` takes.
 
-`create_exclusive` is atomic on HDFS, local disks, Azure, and S3 where S3A writes conditionally (Hadoop 3.4.2, unless
-fs.s3a.create.conditional.enabled is off). Elsewhere Hadoop checks and then writes: two callers within the same moment
-can both be told that they won.
+`create_exclusive` is atomic on HDFS, local disks, and S3 where S3A writes conditionally (Hadoop 3.4.2, unless
+fs.s3a.create.conditional.enabled is off). On Azure accounts with flat names ABFS looks and then writes, so that a
+second writer of the same moment can take the place of the first: whoever wrote looks again half a second later, and has
+won when the file is still its own. Elsewhere Hadoop checks and then writes: two callers within the same moment can both
+be told that they won.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ WHOLE = ".whole.tmp"
 """How the name of a temporary file ends that only has to take its place."""
 IF_NONE_MATCH = "fs.option.create.conditional.overwrite"
 """Hadoop's name of a PUT that the store refuses where there is an object already."""
+LOOKS_THEN_WRITES = frozenset({"abfs", "abfss"})
+SETTLED_SECONDS = 0.5
+"""A writer that saw no file has written its own by then; between the two ABFS asks the store once or twice."""
 TAKEN = ("AlreadyExists", "already exists", "PreconditionFailed", "Status Code: 412", ", 412,")
 REPLACED = ("Status Code: 412", "RemoteFileChanged", "ConditionNotMet", "PreconditionFailed", ", 412,")
 """What stores say to a reader whose file was replaced between two of its requests."""
@@ -100,7 +105,15 @@ class HadoopStore:
                 if any(sign in first_line(error) for sign in TAKEN):
                     return False
                 raise
-        return True
+        return self._scheme not in LOOKS_THEN_WRITES or self._is_still(rel, data)
+
+    def _is_still(self, rel: str, data: bytes) -> bool:
+        """Whether a file that was just written holds this, once nobody who saw no file can still replace it."""
+        time.sleep(SETTLED_SECONDS)
+        try:
+            return self.read_bytes(rel) == data
+        except FileNotFoundError:
+            return False
 
     def exists(self, rel: str) -> bool:
         with self._reading(rel):
