@@ -54,8 +54,8 @@ def _packages() -> Iterator[dict[str, Any]]:
 
 def _jars() -> Iterator[dict[str, Any]]:
     for ivy in sorted((ROOT / "tools").glob("**/ivy.xml")):
-        if "spark-" in str(ivy.relative_to(ROOT)):  # lines that the release is not developed on
-            continue
+        if "spark-" in str(ivy.relative_to(ROOT)) or ivy.parts[-3] == "servers":
+            continue  # lines that the release is not developed on, and servers of its tests
         listed = (ivy.parent / "jars.sha256").read_text(encoding="utf-8")
         digests = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})  (\S+)$", listed, re.MULTILINE)}
         for group, name, version in JAR.findall(ivy.read_text(encoding="utf-8")):
