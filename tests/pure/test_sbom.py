@@ -22,6 +22,7 @@ def test_the_bill_has_every_locked_package_and_jar_with_a_hash(tmp_path, reposit
     lock = (repository / "requirements/lock.txt").read_text()
     assert {f"pkg:pypi/{n}@{v}" for n, v in re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.MULTILINE)} <= purls
     assert any(purl.startswith("pkg:maven/io.delta/delta-spark") for purl in purls)
+    assert any("spark-sql-kafka" in purl for purl in purls) and not any("/kafka_2.13@" in purl for purl in purls)
     assert len(purls) == len(read["components"])
     assert all(one["hashes"] for one in read["components"])
 
