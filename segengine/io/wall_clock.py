@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
-from segengine.config.times import microseconds
+from segengine.config.times import EPOCH, microseconds
 from segengine.io.source import quoted
 from segengine.io.zones import clock_changes
 
@@ -105,5 +105,5 @@ def _probes(known: list[tuple[int, int]]) -> list[str]:
         for start, _ in known
         for away in (-2 * HOUR_US, -HOUR_US, -1, 0, 1, HOUR_US // 2, HOUR_US, 2 * HOUR_US)
     }
-    epoch = dt.datetime(1970, 1, 1)  # noqa: DTZ001  a wall clock
+    epoch = EPOCH.replace(tzinfo=None)
     return [str(epoch + dt.timedelta(microseconds=at)) for at in sorted(micros)]

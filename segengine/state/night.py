@@ -96,11 +96,9 @@ class Night:
         if parts and (len(parts) + len(more) > 1 or scope.window_start is not None):
             torn = torn_buckets(_united([stored, *more]), scope, self.buckets)
         if not torn:
-            return _united([stored.withColumn("rows", F.lit(None).cast("binary")), *more])
+            return _united([_without_lines(stored), *more])
         asked = _is_in(bucket, torn)
-        return _united(
-            [stored.where(~asked).withColumn("rows", F.lit(None).cast("binary")), stored.where(asked), *more]
-        )
+        return _united([_without_lines(stored.where(~asked)), stored.where(asked), *more])
 
     def commit(self) -> None:
         """Make what this run counted the ground of the next one; left undone when another run was faster."""
@@ -135,7 +133,8 @@ class Night:
         """How many buckets customers are in: decided by the first run, whose parts all others join."""
         if self.earlier is not None:
             return self.earlier.buckets
-        fewest = FEWEST_BUCKETS if self.files.base else FEWEST_OF_STREAMS
+        handed_in = not self.files.base  # rows that arrived by themselves lie in no folder
+        fewest = FEWEST_OF_STREAMS if handed_in else FEWEST_BUCKETS
         return min(MOST_BUCKETS, max(fewest, -(-self.checked.rows_read // LINES_PER_BUCKET)))
 
     def _everything(self) -> Scope:
@@ -180,6 +179,10 @@ class Night:
         assert self.checked.settled is not None
         told = {plain_path(uri) for uri in self.checked.settled.left_over}
         return tuple(file.name for file in self.files.files if file.uri and plain_uri(file.uri) in told)
+
+
+def _without_lines(pieces: DataFrame) -> DataFrame:
+    return pieces.withColumn("rows", F.lit(None).cast("binary"))
 
 
 def _united(frames: Sequence[DataFrame]) -> DataFrame:
