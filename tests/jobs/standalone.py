@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import FIRST_COMPILER
+from tests.servers import free_port
 
 EXECUTOR = b"org.apache.spark.executor.CoarseGrainedExecutorBackend"
 REPOSITORY = Path(__file__).parents[2]
@@ -50,12 +50,6 @@ def environment(**more: str) -> dict[str, str]:
         **QUICK,
         **more,
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def submit_command(
@@ -118,7 +112,7 @@ def standalone_cluster(folder: Path, path: str) -> Iterator[Standalone]:
     folders = (folder / "work1", folder / "work2")
     for number, work in enumerate(folders, start=1):
         launch(
-            f"worker{number}", "org.apache.spark.deploy.worker.Worker", *at_home, "--webui-port", str(free_port()),
+            f"worker{number}", "org.apache.spark.deploy.worker.Worker", *at_home, "--webui-port", "0",
             "-c", "1", "-m", "1g", "--work-dir", str(work), master,
         )  # fmt: skip
     try:
@@ -132,13 +126,14 @@ def standalone_cluster(folder: Path, path: str) -> Iterator[Standalone]:
 
 
 def _wait_for_workers(web_port: int, wanted: int, seconds: float = 90) -> None:
+    """The master's page about all else answers, in HTML, some milliseconds before its page of JSON is there."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{web_port}/json/", timeout=5) as answer:
                 if json.load(answer).get("aliveworkers") == wanted:
                     return
-        except OSError:
+        except (OSError, json.JSONDecodeError):
             pass
         time.sleep(0.5)
     raise AssertionError(f"{wanted} workers did not register within {seconds} s")

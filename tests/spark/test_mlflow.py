@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from segengine.scoring.batch import score
 from tests import shops
 from tests.models import train
 from tests.pure.configs import config as plain_config
+from tests.servers import free_port
 from tests.spark.model_customers import as_rows, chosen, config, shop
 
 mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed; make setup WITH=mlflow installs it")
@@ -87,12 +87,6 @@ def test_the_example_of_a_registered_model_is_no_customers_row(customers, server
     (example,) = mlflow.models.Model.load(folder).load_input_example(folder).to_dict("records")
     rows = features(customers)
     assert not np.logical_and.reduce([rows[name] == value for name, value in example.items()]).any()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def post(port: int, payload: object) -> tuple[int, dict[str, Any]]:
