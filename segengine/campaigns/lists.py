@@ -27,7 +27,7 @@ FORMATS: tuple[Format, ...] = ("csv", "xlsx", "parquet")
 EXCEL_ROWS = 1_048_576
 """Rows of a sheet, the header among them."""
 EXCEL_CHARACTERS = 32_767
-"""Characters of a cell."""
+"""Characters of a cell as Excel counts them, in units of UTF-16: an emoji is two."""
 BATCH_ROWS = 10_000
 SHEET = "xl/worksheets/sheet1.xml"
 ROW, CELL, TEXT = (f"{{http://schemas.openxmlformats.org/spreadsheetml/2006/main}}{tag}" for tag in ("row", "c", "t"))
@@ -90,7 +90,8 @@ def _write_xlsx(path: str, names: Sequence[str], batches: Iterable[pa.RecordBatc
 
 def _refuse_long(batch: pa.RecordBatch, names: Sequence[str]) -> None:
     for name, column in zip(names, batch.columns, strict=True):
-        longest = pc.max(pc.utf8_length(column)).as_py() or 0
+        long = column.filter(pc.greater(pc.utf8_length(column), EXCEL_CHARACTERS // 2)).to_pylist()
+        longest = max((len(text.encode("utf-16-le")) // 2 for text in long), default=0)
         if longest > EXCEL_CHARACTERS:
             raise InputError(
                 f"A cell of Excel holds {EXCEL_CHARACTERS:,} characters.",

@@ -271,8 +271,12 @@ def test_a_workbook_holds_no_formula_and_no_link_and_is_the_same_every_time(tmp_
     assert sheet.count('t="inlineStr"') == 3 + sum(value is not None for row in ROWS for value in row)
 
 
-def test_a_value_that_no_cell_holds_is_refused(tmp_path):
-    rows = [("1", "x" * (EXCEL_CHARACTERS + 1), None)]
+@pytest.mark.parametrize("character", ["x", "\N{GRINNING FACE}"])
+def test_a_value_that_no_cell_holds_is_refused(tmp_path, character):
+    most = EXCEL_CHARACTERS // (len(character.encode("utf-16-le")) // 2)
+    rows = [("1", character * most, None)]
+    write_list("xlsx", str(tmp_path / "list.xlsx"), NAMES, batches(rows), MADE)
+    rows = [("1", character * (most + 1), None)]
     with pytest.raises(InputError, match="characters"):
         write_list("xlsx", str(tmp_path / "list.xlsx"), NAMES, batches(rows), MADE)
 
