@@ -91,7 +91,7 @@ def test_every_change_moves_the_customer_and_the_number_before_it_does_not(varia
             assert model.score({**customer, change.feature: shown})["segment_key"] != explained.segment_key
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 400), st.sampled_from(sorted(VARIANTS)))
 def test_shares_add_up_to_the_margin_by_hand(i, variant):
     model = scorer(VARIANTS[variant])

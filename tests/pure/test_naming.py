@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segengine.errors import ConfigError
@@ -108,7 +108,6 @@ def test_two_segments_never_have_the_same_name():
     assert len({name.casefold() for name in names}) == 4
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.dictionaries(st.sampled_from(sorted(FEATURES)), st.floats(-3, 3), max_size=8), min_size=1, max_size=6)
 )

@@ -61,7 +61,7 @@ GRID = st.integers(-2, 2).map(lambda n: n / 2)
 STEP = st.sampled_from([0.0, 0.1, 1 / 3, 0.5, 1e-9])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data(), st.integers(1, 6), st.integers(2, 5), st.sampled_from([None, 0.0, 64.0, 4096.0]))
 def test_ties_and_near_ties_are_decided_as_spark_decides_them(data, d, k, route):
     factor = data.draw(STEP) + 1.0

@@ -68,7 +68,7 @@ def test_log_auto_takes_skewed_columns_only():
     assert learn_one(-lognormal(), log="auto").inputs[0].log_scale is not None  # skewed to the left just as well
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(1e-4, 1e6))
 def test_another_currency_gives_the_same_points(rate):
     values = np.append(lognormal(200), [0.0, -15.0])
@@ -77,14 +77,14 @@ def test_another_currency_gives_the_same_points(rate):
     assert after == pytest.approx(before, abs=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.permutations(range(12)))
 def test_the_order_of_customers_does_not_matter_to_the_last_bit(order):
     values = np.append(lognormal(11), [np.nan])
     assert learn_one(values[list(order)], log="auto") == learn_one(values, log="auto")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(arrays(np.float64, 20, elements=st.floats(allow_nan=True, allow_infinity=True)))
 def test_no_number_however_odd_makes_a_point_that_is_not_finite(odd):
     preparation = learn_one(lognormal(), cap=(0.01, 0.99), log="auto")

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segengine.contract.bridge import BridgeStep
@@ -42,7 +42,6 @@ def sums_of(
     return add_up((*key, *total) for key, total in totals.items())
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), DOUBLES), min_size=1, max_size=40), DOUBLES)
 def test_sums_of_doubles_are_exact_whatever_their_size_and_sign(rows: list[tuple[int, float]], pivot: float) -> None:
     found = sums_of([g for g, _ in rows], [v for _, v in rows], pivot, 14)

@@ -125,7 +125,7 @@ def test_k_needs_two_customers_a_segment():
     assert four.skipped == "it needs at least 8 customers and there are 6"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 5), st.integers(0, 1000))
 def test_silhouettes_are_those_of_scikit_learn(k, seed):
     random = np.random.default_rng(seed)
