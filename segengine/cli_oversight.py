@@ -35,7 +35,15 @@ def monitor(
     if json:
         print(as_json(found.as_of, found.model_version, found.readings, found.reasons))
     elif not quiet:
-        show(found.name, found.as_of, found.model_version, found.readings, found.compared_as_of, wide(Console()))
+        show(
+            found.name,
+            found.as_of,
+            found.model_version,
+            found.readings,
+            found.compared_as_of,
+            loaded.timezone,
+            wide(Console()),
+        )
     if found.reasons and not exit_zero:
         raise RetrainNeeded(
             "Monitoring calls for a retrain.",
@@ -99,4 +107,6 @@ def forget(
         told = f"{done.rows:,} rows erased, {done.files_rewritten:,} files written anew, {done.files_removed:,} removed"
         for place in done.elsewhere:
             typer.echo(f"An exported list that was moved or changed may hold the customer; erase it there: {place}")
+        if not done.rows and not done.files_rewritten:
+            typer.echo("Nothing that is published or kept has this id; leading zeros and letter case count.")
         typer.echo(f"{told}. Audit record {done.record} proves it without the id. Runs to come leave the customer out.")

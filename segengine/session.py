@@ -53,6 +53,15 @@ DELTA_PACKAGES = {
 }
 
 
+def _quiet_refusals() -> None:
+    """PySpark writes each error about SQL to standard error, stack included, also those that are caught and told."""
+    with suppress(ImportError):  # before Spark 4 there is no such logger
+        from pyspark.logger import PySparkLogger
+
+        for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+            PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def settings_for(config: Config | None) -> dict[str, str]:
     """Spark SQL settings that the results depend on; they are set for a run and restored after it."""
     return {
@@ -112,6 +121,7 @@ def open_session(
         raise InfrastructureError(
             "pyspark is not installed.", todo='pip install "segengine[spark]", or run on a cluster that brings Spark.'
         ) from error
+    _quiet_refusals()
     taken_over = spark or Sessions.getActiveSession()
     session = taken_over or _new_session(
         master, app_name, delta, config.spark if config else {}, [*extras, *extras_for(config)]

@@ -60,6 +60,8 @@ def _power(campaign: Campaign) -> str:
     told = smallest_share_told(campaign.counts["treated"], campaign.counts["holdout"])
     if not campaign.counts["holdout"]:
         return "Nobody is held out: what the campaign brings will not be known."
+    if told > 1:
+        return "With so few customers in it, what the campaign brings cannot be told, whatever they buy."
     return (
         f"With this hold-out, {100 * told:.1f} points more or fewer buyers would be found in four of five campaigns; "
         "less than that may be too small to tell."

@@ -11,8 +11,11 @@ __all__ = ["LOCAL_TRACKING", "OWN_FOLDERS", "is_uri", "overlap", "resolve", "res
 
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 GLOB = re.compile(r"[*?\[{]")
-OWN_FOLDERS = ("gold", "models", "quarantine", "runs", "reports", "powerbi", "work", "campaigns")
+OWN_FOLDERS = tuple(
+    "gold models quarantine runs reports powerbi work campaigns state stream audit privacy monitoring".split()
+)
 """What a run writes below the output folder."""
+IN_OWN_FOLDER = "is where the input lies, in a folder that runs write and clean"
 LOCAL_TRACKING = "sqlite:///mlflow.db"
 """Where runs are tracked unless another server is named: a database file beside the configuration."""
 
@@ -46,16 +49,21 @@ def resolve_tracking(uri: str, folder: Path) -> str:
 def overlap(source: str, output: str) -> str | None:
     """Why `output` may not be used beside the input `source`, in words; None when they keep apart."""
     there, here = _plain(source), _plain(output)
+    own_folders = [f"{here}/{own}" for own in OWN_FOLDERS]
     if GLOB.search(source):
         pattern = _glob_pattern(there)
-        above = [here, *_parents(here)]
-        return "lies inside what is read" if any(pattern.fullmatch(place) for place in above) else None
+        if any(pattern.fullmatch(place) for place in (here, *_parents(here))):
+            return "lies inside what is read"
+        heads = [_glob_pattern(head) for one in _alternatives(there) for head in (one, *_parents(one))]
+        if any(head.fullmatch(own) for head in heads for own in own_folders):
+            return IN_OWN_FOLDER
+        return None
     if here == there:
         return "is the very place that is read"
     if there in _parents(here):
         return "lies inside what is read"
-    if any(f"{here}/{own}" in (there, *_parents(there)) for own in OWN_FOLDERS):
-        return "is where the input lies, in a folder that runs write and clean"
+    if any(own in (there, *_parents(there)) for own in own_folders):
+        return IN_OWN_FOLDER
     return None
 
 
@@ -74,6 +82,15 @@ def _plain(path: str) -> str:
 def _parents(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[:n]) or "/" for n in range(len(parts) - 1, 0, -1)]
+
+
+def _alternatives(glob: str) -> list[str]:
+    """What a glob's {a,b/c} may stand for, each by itself: their parts may lie in folders of different depth."""
+    braces = re.search(r"\{([^{}]*)\}", glob)
+    if braces is None:
+        return [glob]
+    head, tail = glob[: braces.start()], glob[braces.end() :]
+    return [found for part in braces[1].split(",") for found in _alternatives(head + part + tail)]
 
 
 def _glob_pattern(glob: str) -> re.Pattern[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-__all__ = ["EPOCH", "History", "Moment", "instant", "microseconds", "parse_moment", "parse_span"]
+__all__ = ["EPOCH", "History", "Moment", "instant", "local_text", "microseconds", "parse_moment", "parse_span"]
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -115,3 +115,13 @@ def _from_text(text: str) -> dt.datetime | dt.date:
     except ValueError as error:
         raise ValueError("is not a day of the calendar, or not a time of a day") from error
     raise ValueError("must be a date (2018-01-01), a date with a time (2018-01-01T06:00:00+02:00), or latest")
+
+
+def local_text(moment: dt.datetime | None, timezone: str) -> str | None:
+    """An aware moment as text in a zone: the day alone when it is its midnight."""
+    if moment is None:
+        return None
+    local = moment.astimezone(ZoneInfo(timezone))
+    if (local.hour, local.minute, local.second, local.microsecond) == (0, 0, 0, 0):
+        return local.date().isoformat()
+    return local.isoformat(sep=" ", timespec="seconds")

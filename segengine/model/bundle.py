@@ -248,9 +248,9 @@ def set_champion(store: Store, version: str, reason: str, now: dt.datetime, *, p
     """
     _, digest = _manifest(store, version)
     before = champion_record(store)
-    history = (
-        [] if before is None else [{k: v for k, v in before.items() if k != "history"}, *before.get("history", [])]
-    )
+    history = [] if before is None else list(before.get("history", []))
+    if before is not None and before["version"] != version:  # one that is promoted again has the same one before it
+        history = [{k: v for k, v in before.items() if k != "history"}, *history]
     record = {
         "version": version,
         "manifest_sha256": digest,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from segengine.config.times import local_text
 from segengine.errors import ModelError
 from segengine.model import bundle, promotion
 from segengine.model.history import recipe_fingerprint
@@ -45,23 +46,31 @@ def decide(store: Store, config: Config, as_of: dt.datetime, *, asked: bool) -> 
         return Plan(True, "there was no model yet")
     if asked:
         return Plan(True, "a retrain was asked for")
-    version = promotion.decided_after(store, version) or version
+    decided = promotion.decided_after(store, version)
+    version = decided or version
     manifest = bundle.manifest(store, version)
     if manifest.get("recipe_sha256") != recipe_fingerprint(config):
         return Plan(True, f"the configuration of features, preparation or segments changed since {version}")
     trained = dt.datetime.fromisoformat(str(manifest["as_of"]))
     due = config.retrain_due(trained) if config.retrain.every is not None else None
     if due is not None and due <= as_of:
-        return Plan(True, f"{version} is as of {trained:%Y-%m-%d}, and retrain.every is {config.retrain.every}")
-    reasons = _alarm(store, trained)
+        return Plan(
+            True,
+            f"{version} is as of {local_text(trained, config.timezone)}, and retrain.every is {config.retrain.every}",
+        )
+    reasons = _alarm(store, trained, answered=decided is not None)
     if reasons is not None and config.retrain.on_alarm:
         return Plan(True, f"monitoring calls for it: {'; '.join(reasons) or 'without a reason'}", alarm=True)
     return Plan(False, _why_not(version, trained, due, config, called=reasons is not None))
 
 
 def _why_not(version: str, trained: dt.datetime, due: dt.datetime | None, config: Config, *, called: bool) -> str:
-    parts = [f"{version} is as of {trained:%Y-%m-%d}"]
-    parts.append(f"the next one is due as of {due:%Y-%m-%d}" if due else "its age is no reason (retrain.every)")
+    parts = [f"{version} is as of {local_text(trained, config.timezone)}"]
+    parts.append(
+        f"the next one is due as of {local_text(due, config.timezone)}"
+        if due
+        else "its age is no reason (retrain.every)"
+    )
     if called:
         parts.append("monitoring calls for a retrain, but retrain.on_alarm is false")
     elif config.retrain.on_alarm:
@@ -89,13 +98,17 @@ def _answer(store: Store, plan: Plan, run_id: str) -> None:
         store.write_atomic(ALARM, (json.dumps(plain, indent=2) + "\n").encode())
 
 
-def _alarm(store: Store, trained: dt.datetime) -> list[str] | None:
-    """The reasons of an alarm that stands; None without one. An alarm from before the champion is over."""
+def _alarm(store: Store, trained: dt.datetime, *, answered: bool) -> list[str] | None:
+    """The reasons of an alarm that stands; None without one. An alarm from before the champion is over.
+
+    `answered`: the model of `trained` was refused or rolled back, so that an alarm of its own moment would bring the
+    same one again.
+    """
     plain = _read(store)
     if plain is None or plain.get("call") is not True:
         return None
     raised = _moment(plain.get("as_of"))
-    if raised is not None and raised < trained:
+    if raised is not None and (raised <= trained if answered else raised < trained):
         return None
     reasons = plain.get("reasons")
     return [str(reason) for reason in reasons] if isinstance(reasons, list) else []

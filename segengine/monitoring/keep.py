@@ -40,13 +40,15 @@ class Kept:
 
 
 def keep(store: Store, profile: Profile, readings: Sequence[Reading], against: Mapping[str, dt.datetime]) -> None:
-    """Write profile, readings, metrics and call; each file is replaced as a whole.
+    """Write profile and readings, and of the newest moment metrics and call; each file is replaced as a whole.
 
     `against`: what is compared with -> the moment it is of.
     """
     rows = [_row(profile, reading, against) for reading in readings]
     content = {"profile": profile.to_dict(), "readings": rows}
     store.write_atomic(f"{FOLDER}/{_stamp(profile.as_of)}.json", _json(content))
+    if profile.as_of < kept_moments(store)[-1]:
+        return  # a look back says nothing of now: metrics and the call stay those of the newest moment
     store.write_atomic(f"{FOLDER}/metrics.prom", metrics_text(profile, readings).encode())
     call = calls(readings)
     look = [r for r in readings if r.verdict == "alarm" and r not in call]

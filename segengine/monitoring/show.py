@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from segengine.config.times import local_text
 from segengine.monitoring.judge import LOOK_FIRST, Reading
 
 __all__ = ["as_json", "show"]
@@ -26,6 +27,7 @@ def show(
     model_version: str,
     readings: Sequence[Reading],
     against: Mapping[str, dt.datetime],
+    timezone: str,
     console: Console,
 ) -> None:
     """Print the verdict, and every comparison that is more than chance and small change."""
@@ -37,12 +39,12 @@ def show(
         said = "Look at the data: the alarms are about values and rows that are missing."
     else:
         said = "A retrain is called for."
-    compared = "; ".join(f"{_words(base)} as of {moment:%Y-%m-%d}" for base, moment in against.items())
+    compared = "; ".join(f"{_words(base)} as of {local_text(moment, timezone)}" for base, moment in against.items())
     head = Text(said, style="bold red" if alarms else "bold green")
     numbers = f"{len(readings):,} comparisons: {counts['alarm']} alarm, {counts['watch']} watch, {counts['ok']} ok."
     parts = [head, Text(f"{numbers} Compared with {compared}.")]
     told = [r for r in readings if r.verdict != "ok"][:MOST]
-    title = f"segengine monitor: {name}, as of {as_of:%Y-%m-%d}, model {model_version}"
+    title = f"segengine monitor: {name}, as of {local_text(as_of, timezone)}, model {model_version}"
     body = Group(*parts, Text(), _table(told)) if told else Group(*parts)
     console.print(Panel(body, title=Text(title), title_align="left", border_style="red" if alarms else "cyan"))
 

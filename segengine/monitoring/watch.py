@@ -25,7 +25,9 @@ REFERENCE = "reference.json"
 """The file of a model version that holds the profile of its training."""
 
 LATEST = 3
-"""Moments whose readings go into the next publication: they may have been looked at again since the last one."""
+"""Newest moments whose readings go into the next publication: they may have been looked at again since the last one.
+
+The moment looked at goes in besides, which may be an older one."""
 
 Recent = Mapping[str, Sequence[Mapping[str, int]]]
 
@@ -95,5 +97,7 @@ def watch(
         against["year_ago"] = before.as_of
     readings = judge(compared, recent)
     kept.keep(store, counted[0], readings, against)
-    latest = kept.kept(store, kept.kept_moments(store)[-LATEST:])
+    moments = kept.kept_moments(store)[-LATEST:]
+    second = as_of.astimezone(dt.UTC).replace(microsecond=0)
+    latest = kept.kept(store, sorted({*moments, second}))
     return Watched(counted[0], tuple(readings), tuple(kept.rows_of(latest)), against)

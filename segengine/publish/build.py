@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from segengine.config.times import microseconds
+from segengine.config.times import local_text, microseconds
 from segengine.errors import PublicationError
 from segengine.features.prepare_sample import SAMPLE_LIMIT
 from segengine.kept import Kept, keep
@@ -127,12 +127,12 @@ def _history(keyed: DataFrame, facts: RunFacts, past: Past, measures: Measures, 
     if again and next_as_of is not None and not rebuild:
         others = elsewhere(now, past.membership, facts.as_of)
         told = (
-            f"{facts.as_of:%Y-%m-%d} is published already, and its history stays as it is: "
+            f"{local_text(facts.as_of, facts.timezone)} is published already, and its history stays as it is: "
             f"{others:,} customers would be elsewhere in it now. --rebuild writes it anew."
         )
         return _History(past.membership, past.membership.count(), [], stays=True, warnings=(told,))
     joined = keep(transitions(now, past.membership, moment))
-    rows = moves(joined.rows, moment, rebuilt=again)
+    rows = moves(joined.rows, moment)
     stays = membership(joined.rows, past.membership, moment)
     return _History(stays, stays.count(), _in_money(rows, facts), joined)
 

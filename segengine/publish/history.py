@@ -102,12 +102,12 @@ def membership(joined: DataFrame, past: DataFrame, moment: Moment) -> DataFrame:
     return past.where(untouched).select(_KEY, *STAY).unionByName(rows)
 
 
-def moves(joined: DataFrame, moment: Moment, *, rebuilt: bool) -> list[Row]:
-    """The rows of the table `moves` for the moment; with `rebuilt` also for the one after it, whose ground changed."""
+def moves(joined: DataFrame, moment: Moment) -> list[Row]:
+    """The rows of the table `moves` for the moment, and for the one after it, which is told from this one now."""
     rows = _moves(joined.where("moved"), "before", "now", F.col("cause"), F.sum("now.revenue_e4"))
     previous = moment.previous[0] if moment.previous else None
     made = _numbered(rows, moment.as_of, previous)
-    if rebuilt and moment.next_as_of is not None:
+    if moment.next_as_of is not None:
         went = joined.where(~_same("now", "after"))
         rows = _moves(went, "now", "after", _next_cause(moment), F.lit(None).cast("bigint"))
         made += _numbered(rows, moment.next_as_of, moment.as_of)

@@ -9,8 +9,9 @@ from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, NumericType
 
+from segengine.contract.expressions import rewrite
 from segengine.errors import ConfigError
-from segengine.publish.shape import published_names, quoted, spark_type
+from segengine.publish.shape import published_names, spark_type
 from segengine.tables import ASSIGNMENTS
 
 if TYPE_CHECKING:
@@ -25,8 +26,12 @@ KPI = "_kpi"
 
 
 def with_kpis(assignments: DataFrame, kpis: Mapping[str, str]) -> DataFrame:
-    """The rows with a double column NAME_kpi for each key figure, in order of the configuration."""
-    return assignments.select("*", *(F.expr(sql).cast("double").alias(name + KPI) for name, sql in kpis.items()))
+    """The rows with a double column NAME_kpi for each key figure, in order of the configuration.
+
+    Nothing stops at a value: what is divided by zero, or cannot be cast, is null.
+    """
+    figures = (F.expr(rewrite(sql, {})).cast("double").alias(name + KPI) for name, sql in kpis.items())
+    return assignments.select("*", *figures)
 
 
 def check_kpis(spark: SparkSession, kpis: Mapping[str, str], features: Iterable[FeatureFact], minor_unit: int) -> None:
@@ -44,10 +49,12 @@ def check_kpis(spark: SparkSession, kpis: Mapping[str, str], features: Iterable[
         if name + KPI in kinds:
             raise ConfigError("A key figure has the name of a column.", where=where, todo="Give it another name.")
         try:
-            (field,) = row.select(F.expr(sql).alias(quoted(name))).schema.fields
+            # Beside a plain column and inside a struct: aggregates, windows and explode() are refused here.
+            figure = F.struct(F.expr(rewrite(sql, {})).alias("it")).alias("figure")
+            kind = row.select("customer_key", figure).select("figure.it").schema["it"].dataType
         except (AnalysisException, ParseException) as error:
             found = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise ConfigError("The key figure cannot be computed.", where=where, found=found, todo=todo) from error
-        if not isinstance(field.dataType, (NumericType, BooleanType)):
-            found = f"{sql} is {field.dataType.simpleString()}"
+        if not isinstance(kind, (NumericType, BooleanType)):
+            found = f"{sql} is {kind.simpleString()}"
             raise ConfigError("A key figure has to be a number.", where=where, found=found, todo=todo)

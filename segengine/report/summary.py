@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
+from segengine.config.times import local_text
 from segengine.model.identity import segment_id
 from segengine.report.facts import (
     BridgeLine,
@@ -34,7 +33,6 @@ __all__ = [
     "candidate_lines",
     "gate_lines",
     "group_lines",
-    "local_text",
     "model_facts",
     "next_steps",
     "published_bridge",
@@ -49,16 +47,6 @@ Steps = tuple[tuple[str, float], ...]
 
 READINGS = ("recency_days", "frequency_orders", "monetary_total")
 """Shown for every segment where they exist; else the three features that tell the segments apart most."""
-
-
-def local_text(moment: dt.datetime | None, timezone: str) -> str | None:
-    """An aware moment as text in a zone: the day alone when it is its midnight."""
-    if moment is None:
-        return None
-    local = moment.astimezone(ZoneInfo(timezone))
-    if (local.hour, local.minute, local.second, local.microsecond) == (0, 0, 0, 0):
-        return local.date().isoformat()
-    return local.isoformat(sep=" ", timespec="seconds")
 
 
 def rows_lines(quality: Sequence[QualityRow]) -> tuple[RowsLine, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import segengine
 from segengine import contract, features
 from segengine.config import Config
+from segengine.config.times import local_text
 from segengine.job import Job
 from segengine.model import bundle, history, promotion
 from segengine.model.identity import segment_id
@@ -133,8 +134,8 @@ def summary(
         command=job.command,
         name=config.name,
         run_id=job.run_id,
-        as_of=told.local_text(found.as_of, config.timezone) or "",
-        window_start=told.local_text(found.window_start, config.timezone),
+        as_of=local_text(found.as_of, config.timezone) or "",
+        window_start=local_text(found.window_start, config.timezone),
         currency=config.currency,
         minor_unit=config.minor_unit,
         rows_read=found.lines.rows_read if found.lines else found.people.rows_read if found.people else 0,

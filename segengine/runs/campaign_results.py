@@ -13,7 +13,7 @@ from segengine import privacy
 from segengine.campaigns.manifest import Campaign, cohort_of, folder_of, read_campaign
 from segengine.campaigns.uplift import Compared, Interval, Sums, compare
 from segengine.config import Config, load, with_as_of
-from segengine.config.times import History, instant, microseconds, parse_moment
+from segengine.config.times import History, instant, local_text, microseconds, parse_moment
 from segengine.errors import ConfigError, InputError, TamperedError
 from segengine.job import Job, open_job
 from segengine.mlops.audit import files_below
@@ -95,11 +95,11 @@ def campaign_result(
             step.rows_in = lines.rows_read
         until = min(end, lines.as_of)
         if until <= begin:
-            newest = f"the newest line is before {lines.as_of:%Y-%m-%d %H:%M}"
+            newest = f"the newest line is before {local_text(lines.as_of, job.config.timezone)}"
             raise InputError(
                 "There are no order lines since the campaign started.",
                 where="tables.transactions",
-                found=f"it started on {begin:%Y-%m-%d %H:%M} UTC, {newest}",
+                found=f"it started on {local_text(begin, job.config.timezone)}, {newest}",
                 todo="Wait until there are some; --from DATE says when it was sent, if not when the list was exported.",
             )
         with job.steps.step("Comparing"):

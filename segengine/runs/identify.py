@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segengine.config.times import microseconds
 from segengine.features.prepare_numbers import Preparation, prepare
 from segengine.features.prepare_stages import TEMPORARY
 from segengine.job import Job
@@ -25,18 +26,23 @@ if TYPE_CHECKING:
 __all__ = ["can_score", "identified"]
 
 OLD = TEMPORARY + "old"
+KNOWN_BEFORE = dt.timedelta(days=180)
+"""A customer who is still one has ordered in this time before a moment, mostly."""
 
 
-def identified(job: Job, rows: DataFrame, model: TrainedModel, champion: LoadedModel | None) -> TrainedModel:
+def identified(
+    job: Job, rows: DataFrame, model: TrainedModel, champion: LoadedModel | None, since: dt.datetime | None
+) -> TrainedModel:
     """The model with the keys and names of the champion's segments where they are still the same ones.
 
-    `rows`: the customers it was trained on. Without a champion the keys go by revenue, after all that were ever given.
+    `rows`: the customers it was trained on, `since`: where the history begins that they are of. Without a champion the
+    keys go by revenue, after all that were ever given.
     """
     taken = minted(job.store, bundle.versions(job.store))
     if champion is None:
         identity, known = first(model.k, taken), {}
     else:
-        identity = _matched(rows, model, champion, taken)
+        identity = _matched(rows, model, champion, taken, _tells_new(since, champion))
         known = dict(zip(champion.segment_keys, champion.names, strict=True))
     return replace(model, identity=identity, names=_names(model, identity, known))
 
@@ -48,10 +54,24 @@ def can_score(champion: LoadedModel, rows: DataFrame) -> bool:
     return needed <= set(rows.columns)
 
 
-def _matched(rows: DataFrame, model: TrainedModel, champion: LoadedModel, taken: tuple[int, ...]) -> Identity:
+def _tells_new(since: dt.datetime | None, champion: LoadedModel) -> bool:
+    """Whether a first order in the history tells who came after the champion's training.
+
+    It has to begin well before that. Otherwise old customers who bought again would all be taken for new ones.
+    """
+    return since is None or _trained(champion) - since >= KNOWN_BEFORE
+
+
+def _trained(champion: LoadedModel) -> dt.datetime:
+    return dt.datetime.fromisoformat(str(champion.manifest["as_of"]))
+
+
+def _matched(
+    rows: DataFrame, model: TrainedModel, champion: LoadedModel, taken: tuple[int, ...], tells_new: bool
+) -> Identity:
     old, allowed = champion.segment_keys, _same_group(champion, model)
     if can_score(champion, rows):
-        common, fresh = _overlap(rows, model, champion)
+        common, fresh = _overlap(rows, model, champion, tells_new)
         if common.any():
             return by_overlap(
                 common,
@@ -86,18 +106,18 @@ def _groups(model: TrainedModel) -> list[str]:
 
 
 def _overlap(
-    rows: DataFrame, model: TrainedModel, champion: LoadedModel
+    rows: DataFrame, model: TrainedModel, champion: LoadedModel, tells_new: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Customers by the champion's and the new segment, (k_old, k_new), and those who came after the champion, (k_new).
 
-    Both models score the same snapshot; of which k_old x k_new numbers come back.
+    Where nothing tells the latter, all were there. Both models score the same snapshot; of which k_old x k_new numbers
+    come back.
     """
     from pyspark.sql import functions as F
 
     there = F.lit(True)
-    if "first_ordered_at" in rows.columns:
-        trained = dt.datetime.fromisoformat(str(champion.manifest["as_of"]))
-        micros = F.lit(int(trained.timestamp() * 1_000_000))
+    if tells_new and "first_ordered_at" in rows.columns:
+        micros = F.lit(microseconds(_trained(champion)))
         there = F.coalesce(F.unix_micros("first_ordered_at") < micros, F.lit(True))
     before = batch.score(rows, champion).withColumnRenamed("segment_index", OLD)
     scored = batch.score(before.withColumn(TEMPORARY + "there", there), model)

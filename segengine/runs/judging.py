@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segengine.config.times import local_text
 from segengine.errors import BundleError, ModelError, RefusedError
 from segengine.model import promotion
 from segengine.model.advice import advise
@@ -18,7 +19,6 @@ from segengine.model.choose import Candidate
 from segengine.model.gates import Gate, Measured, judge, reasons, verdict_of
 from segengine.model.history import recipe_fingerprint
 from segengine.report.refusal import Refusal, refusal_html, refusal_markdown
-from segengine.report.summary import local_text
 
 if TYPE_CHECKING:
     from segengine.job import Job
@@ -74,7 +74,7 @@ def _moved_share(model: TrainedModel, champion: LoadedModel | None) -> tuple[flo
         return None, "there is no earlier model to compare with"
     counts = np.array(identity.counts, dtype=np.float64)
     if identity.method != "overlap" or not counts.sum():
-        return None, f"{champion.version} cannot score the same customers: it needs other columns"
+        return None, f"{champion.version} and this model have no customers that both could score"
     stays = np.array(champion.segment_keys)[:, None] == np.array(identity.keys)[None, :]
     return float(1 - counts[stays].sum() / counts.sum()), ""
 

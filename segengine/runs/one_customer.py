@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segengine.config import Config, load
+from segengine.config.times import EPOCH, local_text
 from segengine.errors import InputError
 from segengine.features import attribute_columns
 from segengine.io.files import Store, store_for
@@ -89,10 +91,10 @@ def _published(spark: SparkSession, config: Config, customer_id: str) -> tuple[d
             where=f"{output.path}, table customers",
             todo="Give the id as `customers.customer_id` shows it; leading zeros and letter case count.",
         )
-    as_of = F.date_format(F.from_utc_timestamp(F.col("as_of"), config.timezone), "yyyy-MM-dd HH:mm")
-    assignments = read_current(spark, output, "assignments").withColumn("as_of_text", as_of)
+    assignments = read_current(spark, output, "assignments").withColumn("as_of_us", F.unix_micros("as_of"))
     rows = assignments.where(F.col("customer_key") == found[0]["customer_key"]).limit(1).collect()
-    return found[0].asDict(), rows[0].asDict()
+    as_of = EPOCH + dt.timedelta(microseconds=rows[0]["as_of_us"])
+    return found[0].asDict(), {**rows[0].asDict(), "as_of_text": local_text(as_of, config.timezone)}
 
 
 def _features(

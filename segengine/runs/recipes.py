@@ -215,7 +215,7 @@ def _train(job: Job, found: Found, people: Customers, why: str, *, provisional: 
                 model = fit_segments(rows, people.chosen, job.config, segments, seed=seed, champion=champion)
                 version = bundle.next_version(job.store)
                 saving = submit(partial(stage_pipeline, model, job.store, version))
-                model = identified(job, rows, model, champion)
+                model = identified(job, rows, model, champion, found.window_start)
                 model, more = cards.named(job, rows, model, champion)
                 step.rows_in, step.rows_out = people.totals.assigned_customers, model.k
             with job.steps.step("Looking back and ahead"):

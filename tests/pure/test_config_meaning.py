@@ -155,12 +155,30 @@ def test_output_does_not_lie_in_what_is_read(source: str, output: str) -> None:
         ("lines", "lines2"),
         ("data/*.parquet", "data/out"),
         ("out/lines", "out"),
+        ("out/lines/state/*.parquet", "out"),
+        ("out/{workings,states}/*", "out"),
         ("s3a://a/x", "s3a://b/x"),
         ("x", "/x"),
     ],
 )
 def test_output_may_lie_beside_what_is_read(source: str, output: str) -> None:
     assert config(tables=lines(path=source), output={"path": output}).output.path.endswith(output)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "out/state/lines",
+        "out/stream",
+        "out/work/2026/*.parquet",
+        "out/*/2026/x.parquet",
+        "out/{a,work/b}/*",
+        "o*/audit/x",
+    ],
+)
+def test_what_is_read_may_not_lie_in_a_folder_that_runs_clean(source: str) -> None:
+    with pytest.raises(ConfigError, match="that runs write and clean"):
+        config(tables=lines(path=source), output={"path": "out"})
 
 
 def test_a_link_does_not_hide_that_output_lies_in_what_is_read(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from segengine.io.files import LocalStore
 from segengine.model.train import outlier_limits
 from segengine.monitoring import keep
-from segengine.monitoring.judge import Compared, calls, judge
+from segengine.monitoring.judge import Compared, Reading, calls, judge
 from segengine.monitoring.profile import DISTANCE, Bins, Profile, counted, cut
 from segengine.monitoring.statistics import PSEUDO_COUNT, chance_psi, chance_share, jensen_shannon, median_of, psi
 from tests.azureml import read_by_others
@@ -315,6 +315,18 @@ def test_what_is_kept_comes_back_and_the_year_before_is_found(tmp_path):
     assert keep.year_before(store, moment(20)) is None
     (tmp_path / "monitoring" / "20300101T000000Z.json").write_text("{}")
     assert len(keep.kept(store, keep.kept_moments(store))) == 3
+
+
+def test_a_look_back_leaves_the_call_and_the_metrics_of_the_newest_moment(tmp_path):
+    store = LocalStore(str(tmp_path))
+    moved = Reading("vanished", "channel: web", "training", 0.3, 0.0, 0.1, "alarm", "is gone")
+    keep.keep(store, Profile(moment(3), "v0001", 4, {}, (3, 1), {}, 0, 9, 1), (moved,), {})
+    now = {name: store.read_bytes(name) for name in ("retrain.json", "monitoring/metrics.prom")}
+    assert keep.retrain_call(store)["call"] is True
+    keep.keep(store, Profile(moment(1), "v0001", 4, {}, (3, 1), {}, 0, 9, 1), (), {})
+    assert {name: store.read_bytes(name) for name in now} == now
+    keep.keep(store, Profile(moment(3), "v0001", 4, {}, (3, 1), {}, 0, 9, 1), (), {})
+    assert keep.retrain_call(store)["call"] is False
 
 
 READ = """

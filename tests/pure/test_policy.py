@@ -12,7 +12,7 @@ import pytest
 from segengine.config import Config, Retrain
 from segengine.errors import ModelError
 from segengine.io.files import LocalStore
-from segengine.model import bundle
+from segengine.model import bundle, promotion
 from segengine.model.history import recipe_fingerprint
 from segengine.model.policy import ALARM, Plan, answering, decide
 from tests import yearly
@@ -87,6 +87,24 @@ def test_an_alarm_from_before_the_champion_is_over(tmp_path: Path) -> None:
     store = with_champion(tmp_path)
     alarm(store, as_of="2023-12-01T00:00:00")
     assert not decide(store, config(on_alarm=True), NOW, asked=False).train
+
+
+def test_a_model_that_was_rolled_back_is_not_made_again_by_an_alarm_of_its_own_moment(tmp_path: Path) -> None:
+    store = with_champion(tmp_path)
+    written(tmp_path, "v0002", as_of=NOW.isoformat(), recipe_sha256=recipe_fingerprint(config()))
+    promotion.promote(store, "v0002", "trained", NOW)
+    promotion.rollback(store, "bad", NOW)
+    alarm(store)
+    assert not decide(store, config(on_alarm=True), NOW, asked=False).train
+    alarm(store, as_of=(NOW + dt.timedelta(days=1)).isoformat())
+    assert decide(store, config(on_alarm=True), NOW + dt.timedelta(days=1), asked=False).train
+
+
+def test_moments_are_told_in_the_zone_of_the_configuration(tmp_path: Path) -> None:
+    local = config().model_copy(update={"timezone": "Europe/Berlin"})
+    store = written(tmp_path, as_of="2023-12-31T23:00:00+00:00", recipe_sha256=recipe_fingerprint(local))
+    bundle.set_champion(store, "v0001", "first", TRAINED)
+    assert "v0001 is as of 2024-01-01;" in decide(store, local, NOW, asked=False).why
 
 
 def test_hysteresis_is_no_reason_to_train() -> None:

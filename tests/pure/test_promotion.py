@@ -49,6 +49,15 @@ def test_a_rollback_after_a_rollback_and_a_promotion_goes_where_the_record_says(
     assert store.read_bytes(CHAMPION) == before
 
 
+def test_who_is_promoted_again_has_the_same_one_before_it(tmp_path):
+    store = store_with(tmp_path, "v0001", "v0002")
+    for version in ("v0001", "v0001", "v0002", "v0002", "v0002"):
+        promotion.promote(store, version, "why", NOW)
+    assert promotion.rollback(store, "", NOW).after == "v0001"
+    with pytest.raises(ModelError, match="no earlier champion"):
+        promotion.rollback(store, "", NOW)
+
+
 def test_nobody_goes_back_to_an_altered_version(tmp_path):
     store = store_with(tmp_path, "v0001", "v0002")
     for version in ("v0001", "v0002"):

@@ -161,3 +161,19 @@ def test_late_rows_are_counted_and_rewrite_history_only_when_asked(
     pd.testing.assert_series_equal(there(output, LATER), after)
     assigned = published(output, "assignments")
     assert there(output, MONTHS[1]).to_dict() == places(assigned).to_dict()
+
+
+def test_a_retrain_after_a_whole_history_still_compares_customers_and_days_are_local(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    shops.write_parquet(shops.lines(customers=250, days=360), tmp_path / "lines")
+    config = shops.write_config(tmp_path, timezone="Europe/Berlin")
+    config.write_text(config.read_text().replace("history: all", "history: 2 months"))
+    runs.run(config, spark=spark, as_of="2023-09-01")
+    runs.run(config, spark=spark, as_of="2023-12-01", retrain=True)
+    identity = json.loads((tmp_path / "out/models/v0002/identity.json").read_text())
+    assert identity["method"] == "overlap"
+    gates = json.loads((tmp_path / "out/models/v0002/gates.json").read_text())["gates"]
+    assert next(gate for gate in gates if gate["gate"] == "moved_by_model")["verdict"] != "not_judged"
+    somebody = shops.lines(customers=250, days=360)["client"].iloc[-1]
+    assert runs.explain(config, str(somebody), spark=spark).as_of == "2023-12-01"

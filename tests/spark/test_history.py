@@ -64,7 +64,7 @@ class Ledger:
             stays = first_stays(now, moment)
         else:
             joined = transitions(now, self.stays, moment)
-            found = moves(joined, moment, rebuilt=past.has(at))
+            found = moves(joined, moment)
             stays = membership(joined, self.stays, moment)
         for changed in {at, *(cast("dt.datetime", row["as_of"]) for row in found)}:
             self.moves[changed] = [row for row in found if row["as_of"] == changed]

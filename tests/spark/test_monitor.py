@@ -158,6 +158,18 @@ def test_a_year_later_the_same_month_is_compared_and_kept_in_the_table(spark: Sp
     assert {r.compared_with for r in found.readings if r.measure == "vanished"} == {"month_before"}
 
 
+def test_drift_of_a_moment_looked_at_again_stays_in_the_table_however_old(spark: SparkSession, tmp_path: Path) -> None:
+    shops.write_parquet(with_channel(shops.lines(customers=200, days=360)), tmp_path / "lines")
+    config = config_of(tmp_path)
+    days = ["2023-10-01", "2023-10-15", "2023-11-01", "2023-11-15", "2023-12-01"]
+    for day in days[:1] + days[2:]:
+        runs.run(config, spark=spark, as_of=day)
+    runs.run(config, spark=spark, as_of=days[0], rebuild=True)
+    runs.score(config, spark=spark, as_of=days[1])
+    assert sorted({f"{moment:%Y-%m-%d}" for moment in drift(tmp_path)["as_of"]}) == days
+    assert json.loads((tmp_path / "out/retrain.json").read_text())["as_of"].startswith(days[-1])
+
+
 def test_a_model_from_before_there_was_monitoring_scores_and_says_train_again(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from segengine import runs
 from segengine.config import load
 from segengine.errors import ConfigError
 from segengine.io.files import LocalStore
-from segengine.publish.kpis import check_kpis
+from segengine.publish.kpis import check_kpis, with_kpis
 from segengine.publish.parquet import read_pointer
 from segengine.report.powerbi.measures import checked
 from segengine.report.powerbi.project import OWN_FILE, model_of
@@ -85,9 +85,22 @@ def test_every_paired_sql_gives_what_spark_published_per_segment(spark: SparkSes
         assert value == (None if found is None else pytest.approx(float(found)))
 
 
+def test_a_key_figure_divided_by_nothing_is_null(spark: SparkSession) -> None:
+    kpis = {"per_order": "revenue / orders", "share": "100 * (revenue % orders)"}
+    check_kpis(spark, kpis, (), 2)
+    rows = spark.createDataFrame([(10.0, 4), (0.0, 0)], "revenue double, orders bigint")
+    found = [tuple(row) for row in with_kpis(rows, kpis).select("per_order_kpi", "share_kpi").collect()]
+    assert found == [(2.5, 200.0), (None, None)]
+
+
 @pytest.mark.parametrize(
     ("sql", "told"),
-    [("revenue +", "cannot be computed"), ("lane", "has to be a number"), ("turnover", "cannot be computed")],
+    [
+        ("revenue +", "cannot be computed"),
+        ("lane", "has to be a number"),
+        ("turnover", "cannot be computed"),
+        ("max(revenue)", "cannot be computed"),
+    ],
 )
 def test_a_key_figure_that_cannot_be_is_refused_by_name(spark: SparkSession, sql: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told) as caught:

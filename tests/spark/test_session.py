@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pyspark.errors import AnalysisException
 
 from segengine.errors import InfrastructureError
 from segengine.java import of_setup, provide_java
@@ -166,3 +168,10 @@ def test_java_takes_up_what_it_learned_in_set_up(tmp_path):
     )  # fmt: skip
     taken_up = "Using AOT-linked classes: true" if learned else "Mapped dynamic"
     assert taken_up in log.read_text(encoding="utf-8")
+
+
+def test_an_error_that_is_caught_is_not_told_on_standard_error_as_well(spark):
+    with pytest.raises(AnalysisException):
+        spark.sql("select nowhere")
+    told = logging.getLogger("SQLQueryContextLogger")
+    assert not told.isEnabledFor(logging.ERROR) or not type(told).__module__.startswith("pyspark")  # not before Spark 4
