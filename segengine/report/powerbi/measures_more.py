@@ -99,7 +99,7 @@ def _changing(name: str, column: str, number: str, change: str) -> list[Measure]
             f"Change of the {low} from the moment before, relative to then.",
             "History",
             "share",
-            _paired(f"CAST({now} - {was} AS DOUBLE) / {was}"),
+            _paired(f"CAST({now} - {was} AS DOUBLE) / nullif({was}, 0)"),
         ),
     ]
 

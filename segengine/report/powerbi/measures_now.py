@@ -182,7 +182,7 @@ def ratios(*, rows: bool) -> list[Measure]:
             "Revenue divided by orders.",
             "Orders",
             "money",
-            sql(f"CAST({revenue} AS DOUBLE) / {orders}"),
+            sql(f"CAST({revenue} AS DOUBLE) / nullif({orders}, 0)"),
             synonyms=("basket value", "AOV"),
         ),
         Measure(
@@ -233,7 +233,7 @@ def _shares(sql: Callable[[str], Sql], count: str, revenue: str) -> list[Measure
             "Share of the revenue of all segmented customers.",
             "Revenue",
             "share",
-            sql(f"CAST({revenue} AS DOUBLE) / sum({revenue}) OVER ()"),
+            sql(f"CAST({revenue} AS DOUBLE) / nullif(sum({revenue}) OVER (), 0)"),
             synonyms=("share of sales",),
         ),
     ]

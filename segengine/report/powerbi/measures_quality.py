@@ -57,7 +57,7 @@ QUALITY = (
         "Share of the rows read that were rejected.",
         "Data Quality",
         "share",
-        Sql("CAST(sum(rows_rejected) AS DOUBLE) / sum(rows_read)", NEWEST),
+        Sql("CAST(sum(rows_rejected) AS DOUBLE) / nullif(sum(rows_read), 0)", NEWEST),
     ),
     Measure(
         "Rows by Rule",
