@@ -126,7 +126,7 @@ def table(then: Then, config: Config, recipes: Mapping[str, Any], k: int) -> Ite
             then.behaviours, {SEGMENTS: labels[name], **others}, seed=limits.seed, spent_before=rfm[2]
         )
     titles = {b.name: b.name if b.is_judged else f"{b.name} (not judged)" for b in then.behaviours}
-    yield f"\n### k = {k}, {len(then.sample.frame):,} customers as of {then.at:%Y-%m-%d}\n"
+    yield f"\n### k = {k}, {len(then.sample.frame):,} customers as of {then.day}\n"
     yield "| behaviour | customers | " + " | ".join(labels) + " |\n|---|---|" + "---|" * len(labels)
     for behaviour, title in titles.items():
         separations = [_separation(found, name, behaviour) for name in labels]

@@ -40,7 +40,6 @@ def rollback(
 
 def _tell(change: Change, what: str, config: Path, quiet: bool) -> None:
     if not quiet:
-        instead = f" instead of {change.before}" if change.before not in (None, change.after) else ""
-        as_before = ", as it was before" if change.before == change.after else ""
-        typer.echo(f"{change.after} {what}{instead}{as_before}: {change.reason}.")
+        before = "as before" if change.before == change.after else f"instead of {change.before}"
+        typer.echo(f"{change.after} {what}{f' {before}' if change.before else ''}: {change.reason}.")
         typer.echo(f"To publish with it: segengine score {config}")

@@ -61,7 +61,9 @@ def _power(campaign: Campaign) -> str:
     if not campaign.counts["holdout"]:
         return "Nobody is held out: what the campaign brings will not be known."
     if told > 1:
-        return "With so few customers in it, what the campaign brings cannot be told, whatever they buy."
+        return (
+            "So few customers cannot tell what the campaign brings, whatever they buy: export more, or raise --holdout."
+        )
     return (
         f"With this hold-out, {100 * told:.1f} points more or fewer buyers would be found in four of five campaigns; "
         "less than that may be too small to tell."

@@ -15,7 +15,6 @@ OWN_FOLDERS = tuple(
     "gold models quarantine runs reports powerbi work campaigns state stream audit privacy monitoring".split()
 )
 """What a run writes below the output folder."""
-IN_OWN_FOLDER = "is where the input lies, in a folder that runs write and clean"
 LOCAL_TRACKING = "sqlite:///mlflow.db"
 """Where runs are tracked unless another server is named: a database file beside the configuration."""
 
@@ -49,21 +48,14 @@ def resolve_tracking(uri: str, folder: Path) -> str:
 def overlap(source: str, output: str) -> str | None:
     """Why `output` may not be used beside the input `source`, in words; None when they keep apart."""
     there, here = _plain(source), _plain(output)
-    own_folders = [f"{here}/{own}" for own in OWN_FOLDERS]
-    if GLOB.search(source):
-        pattern = _glob_pattern(there)
-        if any(pattern.fullmatch(place) for place in (here, *_parents(here))):
-            return "lies inside what is read"
-        heads = [_glob_pattern(head) for one in _alternatives(there) for head in (one, *_parents(one))]
-        if any(head.fullmatch(own) for head in heads for own in own_folders):
-            return IN_OWN_FOLDER
-        return None
     if here == there:
         return "is the very place that is read"
-    if there in _parents(here):
+    read = _glob_pattern(there)
+    if any(read.fullmatch(place) for place in (here, *_parents(here))):
         return "lies inside what is read"
-    if any(own in (there, *_parents(there)) for own in own_folders):
-        return IN_OWN_FOLDER
+    heads = [_glob_pattern(head) for one in _alternatives(there) for head in (one, *_parents(one))]
+    if any(head.fullmatch(f"{here}/{own}") for head in heads for own in OWN_FOLDERS):
+        return "is where the input lies, in a folder that runs write and clean"
     return None
 
 

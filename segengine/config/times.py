@@ -117,10 +117,8 @@ def _from_text(text: str) -> dt.datetime | dt.date:
     raise ValueError("must be a date (2018-01-01), a date with a time (2018-01-01T06:00:00+02:00), or latest")
 
 
-def local_text(moment: dt.datetime | None, timezone: str) -> str | None:
+def local_text(moment: dt.datetime, timezone: str) -> str:
     """An aware moment as text in a zone: the day alone when it is its midnight."""
-    if moment is None:
-        return None
     local = moment.astimezone(ZoneInfo(timezone))
     if (local.hour, local.minute, local.second, local.microsecond) == (0, 0, 0, 0):
         return local.date().isoformat()

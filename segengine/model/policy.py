@@ -52,25 +52,19 @@ def decide(store: Store, config: Config, as_of: dt.datetime, *, asked: bool) -> 
     if manifest.get("recipe_sha256") != recipe_fingerprint(config):
         return Plan(True, f"the configuration of features, preparation or segments changed since {version}")
     trained = dt.datetime.fromisoformat(str(manifest["as_of"]))
+    age = f"{version} is as of {local_text(trained, config.timezone)}"
     due = config.retrain_due(trained) if config.retrain.every is not None else None
     if due is not None and due <= as_of:
-        return Plan(
-            True,
-            f"{version} is as of {local_text(trained, config.timezone)}, and retrain.every is {config.retrain.every}",
-        )
+        return Plan(True, f"{age}, and retrain.every is {config.retrain.every}")
     reasons = _alarm(store, trained, answered=decided is not None)
     if reasons is not None and config.retrain.on_alarm:
         return Plan(True, f"monitoring calls for it: {'; '.join(reasons) or 'without a reason'}", alarm=True)
-    return Plan(False, _why_not(version, trained, due, config, called=reasons is not None))
+    return Plan(False, _why_not(age, due, config, called=reasons is not None))
 
 
-def _why_not(version: str, trained: dt.datetime, due: dt.datetime | None, config: Config, *, called: bool) -> str:
-    parts = [f"{version} is as of {local_text(trained, config.timezone)}"]
-    parts.append(
-        f"the next one is due as of {local_text(due, config.timezone)}"
-        if due
-        else "its age is no reason (retrain.every)"
-    )
+def _why_not(age: str, due: dt.datetime | None, config: Config, *, called: bool) -> str:
+    next_one = f"the next one is due as of {local_text(due, config.timezone)}" if due else None
+    parts = [age, next_one or "its age is no reason (retrain.every)"]
     if called:
         parts.append("monitoring calls for a retrain, but retrain.on_alarm is false")
     elif config.retrain.on_alarm:

@@ -21,7 +21,18 @@ from segengine.monitoring.profile import Profile
 if TYPE_CHECKING:
     from segengine.io.files import Store
 
-__all__ = ["Kept", "keep", "kept", "kept_moments", "metrics_text", "reason", "retrain_call", "rows_of", "year_before"]
+__all__ = [
+    "Kept",
+    "keep",
+    "kept",
+    "kept_moments",
+    "latest",
+    "metrics_text",
+    "reason",
+    "retrain_call",
+    "rows_of",
+    "year_before",
+]
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +106,12 @@ def kept(store: Store, moments: Sequence[dt.datetime]) -> list[Kept]:
         except (ValueError, KeyError, TypeError) as error:
             log.warning("the customers of %s are not known any more: %s", _stamp(moment), type(error).__name__)
     return found
+
+
+def latest(store: Store, moments: int, as_of: dt.datetime) -> list[Kept]:
+    """What was kept of the newest moments, so many, and of one more: `as_of`. Oldest first."""
+    newest = kept_moments(store)[-moments:]
+    return kept(store, newest if _stamp(as_of) in map(_stamp, newest) else sorted([*newest, as_of]))
 
 
 def year_before(store: Store, as_of: dt.datetime) -> Profile | None:

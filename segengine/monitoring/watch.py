@@ -97,7 +97,5 @@ def watch(
         against["year_ago"] = before.as_of
     readings = judge(compared, recent)
     kept.keep(store, counted[0], readings, against)
-    moments = kept.kept_moments(store)[-LATEST:]
-    second = as_of.astimezone(dt.UTC).replace(microsecond=0)
-    latest = kept.kept(store, sorted({*moments, second}))
+    latest = kept.latest(store, LATEST, as_of)
     return Watched(counted[0], tuple(readings), tuple(kept.rows_of(latest)), against)

@@ -15,7 +15,7 @@ from segengine.publish.shape import published_names, spark_type
 from segengine.tables import ASSIGNMENTS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from segengine.publish.facts import FeatureFact
 
@@ -30,8 +30,11 @@ def with_kpis(assignments: DataFrame, kpis: Mapping[str, str]) -> DataFrame:
 
     Nothing stops at a value: what is divided by zero, or cannot be cast, is null.
     """
-    figures = (F.expr(rewrite(sql, {})).cast("double").alias(name + KPI) for name, sql in kpis.items())
-    return assignments.select("*", *figures)
+    return assignments.select("*", *(_figure(sql).cast("double").alias(name + KPI) for name, sql in kpis.items()))
+
+
+def _figure(sql: str) -> Column:
+    return F.expr(rewrite(sql, {}))
 
 
 def check_kpis(spark: SparkSession, kpis: Mapping[str, str], features: Iterable[FeatureFact], minor_unit: int) -> None:
@@ -50,7 +53,7 @@ def check_kpis(spark: SparkSession, kpis: Mapping[str, str], features: Iterable[
             raise ConfigError("A key figure has the name of a column.", where=where, todo="Give it another name.")
         try:
             # Beside a plain column and inside a struct: aggregates, windows and explode() are refused here.
-            figure = F.struct(F.expr(rewrite(sql, {})).alias("it")).alias("figure")
+            figure = F.struct(_figure(sql).alias("it")).alias("figure")
             kind = row.select("customer_key", figure).select("figure.it").schema["it"].dataType
         except (AnalysisException, ParseException) as error:
             found = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

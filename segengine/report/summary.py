@@ -118,7 +118,7 @@ def published_summary(
         command=command,
         name=facts.name,
         run_id=run_id,
-        as_of=local_text(facts.as_of, facts.timezone) or "",
+        as_of=local_text(facts.as_of, facts.timezone),
         window_start=None,
         currency=facts.currency,
         minor_unit=facts.minor_unit,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from segengine.config import History
 from segengine.config.models import DEFAULT_WEIGHTS
-from segengine.config.times import EPOCH, microseconds
+from segengine.config.times import EPOCH, local_text, microseconds
 from segengine.contract.lines import one_part
 from segengine.errors import ModelError
 from segengine.features import CATALOG, Chosen, customer_rows
@@ -79,7 +79,8 @@ def in_any_window(lines: DataFrame, config: Config) -> DataFrame:
 class Then:
     """Customers as they were at a moment, and what they did in the AHEAD_DAYS after it, row for row."""
 
-    at: dt.datetime
+    day: str
+    """The moment in the configured zone, as people are told it."""
     sample: Sample
     inputs: tuple[InputColumn, ...]
     """The features of the recipe: the sample has RFM as well."""
@@ -122,7 +123,7 @@ class Past:
             rows.unpersist()
             kept.release()
         inputs = input_columns(feature for feature in rows.features if feature not in rfm)
-        return Then(at, sample, inputs, self._behaviours(sample, at, until))
+        return Then(local_text(at, self.job.config.timezone), sample, inputs, self._behaviours(sample, at, until))
 
     def _checked(self, at: dt.datetime) -> CheckedLines:
         """The lines before a moment, judged as a run as of that moment would."""
@@ -221,7 +222,7 @@ def weights_for(job: Job, past: Past | str, chosen: Chosen) -> tuple[Mapping[str
     found = weigh(then.sample, then.behaviours, then.inputs, options_of(prepare), k, seed=job.config.segments.seed)
     told = {
         "weights": dict(found.weights),
-        "picked": f"automatically, as of {then.at:%Y-%m-%d} with {k} segments, by what those customers did in the "
+        "picked": f"automatically, as of {then.day} with {k} segments, by what those customers did in the "
         f"{AHEAD_DAYS} days after",
         "trials": [{"weights": dict(weights), "mean_eta_squared": value} for weights, value in found.trials],
     }
@@ -257,7 +258,7 @@ def looked_back(job: Job, then: Then | str, k: int, weights: Mapping[str, float]
 
 
 def _too_few(then: Then) -> str:
-    return f"there were {len(then.sample.frame):,} customers on {then.at:%Y-%m-%d}, and {FEWEST_CUSTOMERS} are needed"
+    return f"there were {len(then.sample.frame):,} customers on {then.day}, and {FEWEST_CUSTOMERS} are needed"
 
 
 @contextmanager

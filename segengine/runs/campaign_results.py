@@ -140,12 +140,12 @@ def _start(job: Job, campaign: Campaign, start: str | dt.date | None) -> dt.date
         begin = exported if isinstance(moment, str) else instant(moment, job.config.timezone)
     except ValueError as error:
         raise ConfigError(f"The start of the campaign {error}.", where="--from", found=repr(start)) from error
-    published = dt.datetime.fromisoformat(campaign.as_of)
+    published, zone = dt.datetime.fromisoformat(campaign.as_of), job.config.timezone
     if begin < published:
         raise ConfigError(
             "A campaign cannot have started before its customers were looked at.",
             where="--from",
-            found=f"{begin:%Y-%m-%d %H:%M} UTC; the segments are as of {published:%Y-%m-%d %H:%M}",
+            found=f"{local_text(begin, zone)}; the segments are as of {local_text(published, zone)}",
             todo="What they did before is in the baseline already. Give a later start.",
         )
     return begin

@@ -42,7 +42,7 @@ def identified(
     if champion is None:
         identity, known = first(model.k, taken), {}
     else:
-        identity = _matched(rows, model, champion, taken, _tells_new(since, champion))
+        identity = _matched(rows, model, champion, taken, since)
         known = dict(zip(champion.segment_keys, champion.names, strict=True))
     return replace(model, identity=identity, names=_names(model, identity, known))
 
@@ -67,11 +67,11 @@ def _trained(champion: LoadedModel) -> dt.datetime:
 
 
 def _matched(
-    rows: DataFrame, model: TrainedModel, champion: LoadedModel, taken: tuple[int, ...], tells_new: bool
+    rows: DataFrame, model: TrainedModel, champion: LoadedModel, taken: tuple[int, ...], since: dt.datetime | None
 ) -> Identity:
     old, allowed = champion.segment_keys, _same_group(champion, model)
     if can_score(champion, rows):
-        common, fresh = _overlap(rows, model, champion, tells_new)
+        common, fresh = _overlap(rows, model, champion, since)
         if common.any():
             return by_overlap(
                 common,
@@ -106,7 +106,7 @@ def _groups(model: TrainedModel) -> list[str]:
 
 
 def _overlap(
-    rows: DataFrame, model: TrainedModel, champion: LoadedModel, tells_new: bool
+    rows: DataFrame, model: TrainedModel, champion: LoadedModel, since: dt.datetime | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Customers by the champion's and the new segment, (k_old, k_new), and those who came after the champion, (k_new).
 
@@ -116,7 +116,7 @@ def _overlap(
     from pyspark.sql import functions as F
 
     there = F.lit(True)
-    if tells_new and "first_ordered_at" in rows.columns:
+    if _tells_new(since, champion) and "first_ordered_at" in rows.columns:
         micros = F.lit(microseconds(_trained(champion)))
         there = F.coalesce(F.unix_micros("first_ordered_at") < micros, F.lit(True))
     before = batch.score(rows, champion).withColumnRenamed("segment_index", OLD)

@@ -185,7 +185,7 @@ def _refusal(job: Job, found: Found, people: Customers, error: ModelError) -> Re
     return Refusal(
         name=job.config.name,
         run_id=job.run_id,
-        as_of=local_text(found.as_of, job.config.timezone) or "",
+        as_of=local_text(found.as_of, job.config.timezone),
         what=error.what,
         found=error.found,
         candidates=[_candidate(one) for one in candidates],

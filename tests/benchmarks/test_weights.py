@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from benchmarks.weights import table
 from segengine.runs.ahead import Then
 from tests import yearly
@@ -12,7 +10,7 @@ from tests.pure.test_prediction import shop
 
 def test_every_recipe_is_shown_beside_the_baselines_and_less_each_other():
     sample, behaviours, inputs = shop(300)
-    then = Then(dt.datetime(2024, 1, 1, tzinfo=dt.UTC), sample, tuple(inputs), tuple(behaviours))
+    then = Then("2024-01-01", sample, tuple(inputs), tuple(behaviours))
     recipes = {"default": {"rfm": 1.0, "others": 0.5}, "loud": {"rfm": 1.0, "others": 8.0}}
     told = list(table(then, yearly.config(restarts=2), recipes, 3))
     assert "k = 3, 300 customers as of 2024-01-01" in told[0]
